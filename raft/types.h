@@ -1,0 +1,79 @@
+// What the log is made of. Shared by raft/ (which decides), storage/ (which keeps) and transport/
+// (which carries); none of them looks into an entry's payload.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+
+namespace doozer::raft {
+
+enum class EntryKind : uint8_t {
+  command = 1,        ///< payload: a core command (bytes to everybody here)
+  noop = 2,           ///< of a new leader; empty payload
+  configuration = 3,  ///< payload: encode_configuration()
+};
+
+struct Entry {
+  Index index;
+  Term term;
+  EntryKind kind = EntryKind::command;
+  std::string payload;
+
+  bool operator==(const Entry&) const = default;
+};
+
+/// Raft's durable triple. `commit` is a hint: it is never above the durable log.
+struct HardState {
+  Term term;
+  Identity vote;  ///< none: not voted in this term
+  Index commit;
+
+  bool operator==(const HardState&) const = default;
+};
+
+/// Who votes. While `old_voters` is not empty the configuration is joint (dissertation 4.3): both
+/// sets must agree. Sorted, without repeats. Standbys are not in it.
+struct Configuration {
+  std::vector<Identity> voters;
+  std::vector<Identity> old_voters;
+
+  bool joint() const { return !old_voters.empty(); }
+  bool operator==(const Configuration&) const = default;
+};
+
+std::string encode_configuration(const Configuration& configuration);
+/// Errors: corrupt (lengths, order, repeats, over kServersMax, no voters).
+Result<Configuration> decode_configuration(std::string_view bytes);
+
+/// What a snapshot stands for in the log.
+struct SnapshotPoint {
+  Index index;
+  Term term;
+  Configuration configuration;  ///< the newest at or below `index`
+
+  bool operator==(const SnapshotPoint&) const = default;
+};
+
+/// How far the local log can be trusted after recovery (design section 5).
+enum class LogTrust : uint8_t {
+  sound,      ///< everything that was ever acknowledged is there
+  doubtful,   ///< a tail above the newest sync marker was cut off at a damaged record
+  repairing,  ///< damage below the newest marker: entries are missing
+};
+
+/// What recovery gives to the core.
+struct RecoveredLog {
+  HardState hard_state;
+  std::optional<SnapshotPoint> snapshot;  ///< the one that was loaded, if any
+  std::vector<Entry> entries;             ///< after the snapshot, contiguous
+  LogTrust trust = LogTrust::sound;
+  Index doubtful_to;  ///< doubtful: the log may have reached at least this index; else 0
+};
+
+}  // namespace doozer::raft
