@@ -24,12 +24,15 @@ enum class Role : uint8_t { follower, candidate, leader };
 /// Time has passed; nothing else.
 struct Tick {};
 
-/// A command to append. If this member cannot take it now, Output::refused names `ticket`;
-/// otherwise Output::accepted gives its index. Tickets are the caller's numbers.
-struct Propose {
-  uint64_t ticket = 0;
+struct Proposal {
   EntryKind kind = EntryKind::command;
   std::string payload;
+};
+
+/// Entries to append, in this order, as one batch: all are taken (Output::accepted_first) or none
+/// (Output::refused), and then they never will be.
+struct Propose {
+  std::vector<Proposal> proposals;
 };
 
 /// The log lane has synced everything that Outputs up to and including `persist_sequence` asked
@@ -55,12 +58,6 @@ struct Input {
   Event event;
 };
 
-struct Accepted {
-  uint64_t ticket = 0;
-  Index index;
-  Term term;
-};
-
 struct ReadReady {
   uint64_t ticket = 0;
   Index index;  ///< answer once the machine has applied this
@@ -78,8 +75,8 @@ struct Output {
   std::optional<HardState> hard_state;  ///< then the hard state
 
   /// Needs nothing durable beyond what Persisted has already told.
-  std::vector<Accepted> accepted;
-  std::vector<uint64_t> refused;  ///< tickets that were not given to the log and never will be
+  Index accepted_first;  ///< Propose: the index of the first proposal; 0 if refused
+  bool refused = false;  ///< Propose: nothing was given to the log and nothing ever will be
   std::vector<ReadReady> reads;
   Index apply_to;  ///< apply entries up to here, in order; may repeat the last value
 
@@ -101,7 +98,7 @@ class Core {
   /// Errors: unsupported if the configuration is not the single voter `self`.
   static Result<Core> make(const CoreOptions& options);
 
-  Output step(const Input& input);
+  Output step(Input input);
 
   /// An entry that some Output named and AppliedTo has not covered yet.
   const Entry& entry(Index index) const;
@@ -120,7 +117,9 @@ class Core {
   void on_propose(Propose& propose, Output& out);
   void on_persisted(const Persisted& persisted, Output& out);
   void on_applied(const AppliedTo& applied);
-  uint64_t ask_to_persist(Output& out);
+  void on_read(const ReadIndex& read, Output& out);
+  void become_leader(Output& out);
+  void ask_to_persist(Output& out);
 
   struct Pending {
     uint64_t persist_sequence = 0;
