@@ -107,6 +107,7 @@ class Core {
   Term term() const { return hard_state_.term; }
   Identity leader() const { return role_ == Role::leader ? self_ : Identity(); }
   Index last_index() const { return last_index_; }
+  Term last_term() const { return last_term_; }
   Index commit() const { return hard_state_.commit; }
   const Configuration& configuration() const { return configuration_; }
 

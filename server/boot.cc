@@ -1,0 +1,65 @@
+#include "server/boot.h"
+
+#include "base/bytes.h"
+
+namespace doozer::server {
+
+bool is_loopback(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  std::string_view host = address.substr(0, colon);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  return host.starts_with("127.") || host == "::1" || host == "localhost";
+}
+
+Result<void> may_boot(const BootInputs& inputs) {
+  if (!inputs.attach.empty()) {
+    return fail(Code::bad_argument,
+                "--attach " + quote(inputs.attach.front()) +
+                    ": the data directory is empty and this version cannot join a cluster yet");
+  }
+  if (!inputs.boot_uri.empty()) {
+    return fail(Code::bad_argument,
+                "--boot-uri " + quote(inputs.boot_uri) +
+                    ": the data directory is empty and this version cannot join a cluster yet");
+  }
+  if (inputs.boot || is_loopback(inputs.listen)) return {};
+  return fail(Code::bad_argument,
+              "--listen " + quote(inputs.listen) +
+                  ": the data directory is empty and the address is not loopback. If this is to "
+                  "be a new cluster, give --boot; if there should be data, check that the volume "
+                  "is mounted");
+}
+
+std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& machine) {
+  const std::string self = facts.identity.to_string();
+  const std::string node = "/ctl/node/" + self;
+  const bool fresh = machine.revision() == Revision(0);
+  std::vector<BootWrite> wanted;
+  if (fresh) wanted.push_back({"/ctl/name", facts.cluster_name});
+  wanted.push_back({node + "/addr", facts.address});
+  wanted.push_back({node + "/hostname", facts.hostname});
+  wanted.push_back({node + "/version", facts.version});
+  if (fresh) {
+    wanted.push_back({"/ctl/cal/0", self});
+    for (uint64_t slot = 1; slot < facts.slots; ++slot) {
+      wanted.push_back({"/ctl/cal/" + std::to_string(slot), ""});
+    }
+  }
+  const core::Found name = machine.find("/ctl/name", std::nullopt);
+  const std::string cluster_name =
+      name.kind == core::Found::Kind::file ? std::string(name.file.value) : facts.cluster_name;
+  wanted.push_back({"/ctl/ns/" + cluster_name + "/" + self, facts.address});
+  wanted.push_back({node + "/writable", "true"});
+  std::vector<BootWrite> writes;
+  for (BootWrite& write : wanted) {
+    const core::Found found = machine.find(write.path, std::nullopt);
+    const bool same =
+        found.kind == core::Found::Kind::file && found.file.value == std::string_view(write.value);
+    if (!same) writes.push_back(std::move(write));
+  }
+  return writes;
+}
+
+}  // namespace doozer::server

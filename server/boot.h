@@ -1,0 +1,50 @@
+// How a server begins: whether an empty directory may become a new cluster (design section 5), and
+// the files that a cluster of one finds or makes under /ctl (semantics, "Cluster").
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "core/machine.h"
+#include "storage/storage.h"
+
+namespace doozer::server {
+
+struct BootInputs {
+  std::string listen;               ///< as given to --listen
+  bool boot = false;                ///< --boot
+  std::vector<std::string> attach;  ///< --attach
+  std::string boot_uri;             ///< --boot-uri
+};
+
+/// ok if an empty data directory may boot a new cluster: listening on loopback without --attach and
+/// --boot-uri, or with --boot. A volume that failed to mount must not become a second, empty
+/// cluster at the old address. Errors: bad_argument, telling what to do.
+Result<void> may_boot(const BootInputs& inputs);
+
+/// "127.0.0.1", any 127/8, "[::1]", "localhost"; the port is not looked at.
+bool is_loopback(std::string_view address);
+
+/// One file to write at boot.
+struct BootWrite {
+  std::string path;
+  std::string value;
+};
+
+struct NodeFacts {
+  Identity identity;
+  std::string cluster_name;
+  std::string address;  ///< told to others
+  std::string hostname;
+  std::string version;
+  uint64_t slots = 1;  ///< made when the cluster is new
+};
+
+/// What a new cluster writes, in this order from revision 1; for a restart, only what differs from
+/// what the machine holds (and never the cluster's name or its slots).
+std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& machine);
+
+}  // namespace doozer::server

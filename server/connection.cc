@@ -1,0 +1,170 @@
+#include "server/connection.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "server/connections.h"
+
+namespace doozer::server {
+
+Connection::Connection(uint64_t id, Connections& owner, door::Host& host,
+                       const ConnectionLimits& limits)
+    : id_(id), owner_(owner), limits_(limits), door_(door::make_doozer_door(host, *this)) {}
+
+void Connection::attach(env::AcceptedStream& accepted) {
+  peer_ = accepted.peer();
+  stream_ = accepted.attach(*this);
+  set_paused(!owner_.serving());
+}
+
+void Connection::on_bytes(std::string_view bytes) {
+  owner_.touch(*this);
+  if (state_ != State::open) return;  // a closing or lingering connection hears and forgets
+  if (in_.empty()) {
+    // The usual case: whole frames straight out of the network's buffer.
+    auto taken = door_->receive(bytes);
+    if (!taken) {
+      owner_.log_protocol_error(*this, taken.error());
+      begin_close();
+      return;
+    }
+    in_.assign(bytes.substr(*taken));
+  } else {
+    in_.append(bytes);
+    feed();
+  }
+  if (state_ == State::open) note_frame();
+}
+
+void Connection::feed() {
+  if (in_.empty() || door_->blocked()) return;
+  auto taken = door_->receive(in_);
+  if (!taken) {
+    owner_.log_protocol_error(*this, taken.error());
+    in_ = std::string();
+    begin_close();
+    return;
+  }
+  if (*taken == in_.size()) {
+    in_ = std::string();  // an idle connection keeps no buffer
+  } else {
+    in_.erase(0, *taken);
+  }
+}
+
+// Reading goes on only while the door takes what comes: this bounds in_ by one frame and one chunk.
+void Connection::note_frame() {
+  const bool blocked = door_->blocked();
+  set_paused(blocked && !in_.empty());
+  if (in_.empty() || blocked) {
+    frame_since_us_ = 0;
+    return;
+  }
+  if (frame_since_us_ == 0) frame_since_us_ = owner_.now_us();
+  const size_t whole = door_->frame_bytes(in_);
+  if (whole > in_.capacity()) in_.reserve(whole);
+}
+
+void Connection::set_paused(bool paused) {
+  if (paused == paused_ || stream_ == nullptr) return;
+  paused_ = paused;
+  if (paused) {
+    stream_->pause_reading();
+  } else {
+    stream_->resume_reading();
+  }
+}
+
+void Connection::on_progress() {
+  owner_.touch(*this);
+  unsent_since_us_ = stream_->unsent() > 0 ? owner_.now_us() : 0;
+  door_->set_unsent(stream_->unsent());
+}
+
+void Connection::on_end() {
+  owner_.touch(*this);
+  peer_ended_ = true;
+  if (state_ == State::lingering) {
+    state_ = State::dead;
+    return;
+  }
+  // A half-closed connection still gets the answers that are pending, except WAITs.
+  if (state_ == State::open) begin_close();
+}
+
+void Connection::on_failed(const Error& error) {
+  (void)error;  // a client that goes away is no event of ours
+  owner_.touch(*this);
+  state_ = State::dead;
+}
+
+void Connection::on_output() { owner_.touch(*this); }
+
+void Connection::begin_close() {
+  if (state_ != State::open) return;
+  state_ = State::closing;
+  frame_since_us_ = 0;
+  owner_.touch(*this);
+  set_paused(false);  // to hear the peer's end
+}
+
+bool Connection::turn_end(uint64_t now_us, Budget& budget) {
+  if (state_ == State::dead) return false;
+  if (door_->has_work()) door_->run(budget);
+  if (state_ == State::open && !in_.empty() && !door_->blocked()) {
+    feed();
+    if (state_ == State::open) note_frame();
+  } else if (state_ == State::open && paused_ && !door_->blocked() && owner_.serving()) {
+    set_paused(false);
+  }
+  // Whole frames that came before the end are still handled, as fast as the door takes them.
+  if (state_ == State::closing && !input_ended_) {
+    feed();
+    if (!door_->blocked()) {
+      input_ended_ = true;
+      in_ = std::string();
+      door_->end_of_input();
+    }
+  }
+  send(now_us);
+  maybe_finish(now_us);
+  return door_->has_work();
+}
+
+void Connection::send(uint64_t now_us) {
+  std::string& output = door_->output();
+  if (!output.empty()) {
+    stream_->write(std::exchange(output, {}));
+    if (stream_->unsent() > 0 && unsent_since_us_ == 0) unsent_since_us_ = now_us;
+    door_->set_unsent(stream_->unsent());
+  }
+  if (door_->must_close()) begin_close();
+}
+
+void Connection::maybe_finish(uint64_t now_us) {
+  if (state_ != State::closing || !input_ended_) return;
+  if (!door_->finished() && !door_->must_close()) return;
+  if (stream_->unsent() > 0) return;
+  stream_->shutdown();
+  linger_since_us_ = now_us;
+  state_ = peer_ended_ ? State::dead : State::lingering;
+}
+
+uint64_t Connection::deadline_us() const {
+  uint64_t deadline = 0;
+  const auto at = [&](uint64_t since, uint64_t limit) {
+    if (since != 0 && (deadline == 0 || since + limit < deadline)) deadline = since + limit;
+  };
+  at(frame_since_us_, limits_.frame_complete_us);
+  at(unsent_since_us_, limits_.unsent_stall_us);
+  at(linger_since_us_, limits_.linger_us);
+  return deadline;
+}
+
+std::string_view Connection::deadline_reason() const {
+  if (linger_since_us_ != 0) return "";
+  if (unsent_since_us_ != 0) return "the client takes no answers";
+  return "a frame was begun and not finished in time";
+}
+
+}  // namespace doozer::server

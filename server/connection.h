@@ -1,0 +1,88 @@
+// One client connection: joins a stream (bytes of the network) with a door (requests), and keeps
+// the connection's limits. It begins nothing by itself; Connections calls it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/budget.h"
+#include "door/door.h"
+#include "env/clock.h"
+#include "env/net.h"
+
+namespace doozer::server {
+
+class Connections;
+
+struct ConnectionLimits {
+  uint64_t frame_complete_us = kFrameCompleteUsMax;
+  uint64_t unsent_stall_us = kUnsentStallUsMax;
+  uint64_t linger_us = kGracefulLingerUs;
+};
+
+class Connection final : public env::StreamEvents, public door::DoorEvents {
+ public:
+  Connection(uint64_t id, Connections& owner, door::Host& host, const ConnectionLimits& limits);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void attach(env::AcceptedStream& accepted);
+  uint64_t id() const { return id_; }
+  const std::string& peer() const { return peer_; }
+
+  /// Starts reading, if it was attached before the server served.
+  void resume() { set_paused(false); }
+  /// Goes on with slices, offers kept bytes to the door, sends what is ready in one write.
+  /// True if it wants to be called again in the next turn.
+  bool turn_end(uint64_t now_us, Budget& budget);
+  /// Handles no further input, answers what is under way, tells the peer, waits for it to close.
+  void begin_close();
+  /// The moment at which the connection will be cut if nothing changes; 0: none.
+  uint64_t deadline_us() const;
+  /// Why, for the log.
+  std::string_view deadline_reason() const;
+  /// Nothing is left to do; the owner destroys it.
+  bool dead() const { return state_ == State::dead; }
+  /// Waits only for the peer to close.
+  bool lingering() const { return state_ == State::lingering; }
+
+  void on_bytes(std::string_view bytes) override;
+  void on_progress() override;
+  void on_end() override;
+  void on_failed(const Error& error) override;
+  void on_output() override;
+
+ private:
+  enum class State : uint8_t {
+    open,
+    closing,    ///< no more input is handled; answers are still sent
+    lingering,  ///< all is sent and the sending side shut; waits for the peer to close
+    dead,
+  };
+  void feed();
+  void note_frame();
+  void send(uint64_t now_us);
+  void maybe_finish(uint64_t now_us);
+  void set_paused(bool paused);
+
+  // Fixed after construction.
+  uint64_t id_;
+  Connections& owner_;
+  ConnectionLimits limits_;
+  std::string peer_;
+  // Volatile.
+  std::unique_ptr<door::Door> door_;
+  std::unique_ptr<env::Stream> stream_;
+  State state_ = State::open;
+  bool input_ended_ = false;  ///< the door knows
+  bool peer_ended_ = false;   ///< the peer sends no more
+  bool paused_ = false;
+  std::string in_;                ///< bytes that the door has not taken
+  uint64_t frame_since_us_ = 0;   ///< a frame is begun and not whole; 0: none
+  uint64_t unsent_since_us_ = 0;  ///< the peer takes nothing since; 0: all sent
+  uint64_t linger_since_us_ = 0;
+};
+
+}  // namespace doozer::server

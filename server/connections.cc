@@ -1,0 +1,183 @@
+#include "server/connections.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace doozer::server {
+namespace {
+
+constexpr uint64_t kLogLinesPerSecond = 10;
+// A deadline may be overrun by this much: it saves moving timers for every half frame.
+constexpr uint64_t kDeadlineGrainUs = 50'000;
+
+std::string address_of(std::string_view peer) {
+  const size_t colon = peer.rfind(':');
+  return std::string(peer.substr(0, colon));
+}
+
+}  // namespace
+
+Connections::Connections(env::Clock& clock, door::Host& host, const ConnectionsOptions& options,
+                         const Logger& logger)
+    : clock_(clock), host_(host), options_(options), logger_(logger) {}
+
+Connections::~Connections() {
+  if (timer_ != 0) clock_.cancel(timer_);
+}
+
+void Connections::on_accept(std::unique_ptr<env::AcceptedStream> stream) {
+  if (closing_) return;
+  std::string address = address_of(stream->peer());
+  if (connections_.size() >= options_.connections_max) {
+    refuse(stream->peer(), "connections-max is reached", options_.connections_max);
+    return;
+  }
+  size_t& of_address = per_address_[address];
+  if (of_address >= options_.per_address_max) {
+    refuse(stream->peer(), "connections-per-address-max is reached", options_.per_address_max);
+    return;
+  }
+  ++of_address;
+  ++accepted_;
+  const uint64_t id = next_id_++;
+  Held& held = connections_[id];
+  held.address = std::move(address);
+  held.connection = std::make_unique<Connection>(id, *this, host_, options_.limits);
+  held.connection->attach(*stream);
+}
+
+void Connections::refuse(std::string_view peer, std::string_view why, size_t limit) {
+  ++refused_;
+  if (may_log()) {
+    logger_.warn("connection_refused", {{"peer", peer}, {"why", why}, {"limit", limit}});
+  }
+}
+
+void Connections::on_refused(const Error& why, uint64_t count) {
+  refused_ += count;
+  logger_.warn("connection_refused", {{"why", std::string_view(why.message)}, {"count", count}});
+}
+
+bool Connections::may_log() {
+  const uint64_t second = clock_.now_us() / 1'000'000;
+  if (second != log_second_) {
+    log_second_ = second;
+    logged_ = 0;
+    if (const uint64_t hidden = std::exchange(not_logged_, 0); hidden > 0) {
+      logger_.warn("connection_lines_not_logged", {{"count", hidden}});
+    }
+  }
+  if (logged_ < kLogLinesPerSecond) {
+    ++logged_;
+    return true;
+  }
+  ++not_logged_;
+  return false;
+}
+
+void Connections::log_protocol_error(const Connection& connection, const Error& error) {
+  if (!may_log()) return;
+  logger_.warn("connection_closed", {{"peer", std::string_view(connection.peer())},
+                                     {"why", std::string_view(error.message)}});
+}
+
+void Connections::touch(Connection& connection) {
+  const auto found = connections_.find(connection.id());
+  if (found == connections_.end() || found->second.touched) return;
+  found->second.touched = true;
+  touched_.push_back(connection.id());
+}
+
+void Connections::turn_end() {
+  // Serving one may touch others; those come in the same turn, until the slices' budget is used up.
+  Budget budget(kSliceSteps);
+  std::vector<uint64_t> again;
+  for (size_t i = 0; i < touched_.size(); ++i) {
+    const uint64_t id = touched_[i];
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) continue;
+    Held& held = found->second;
+    if (held.connection->turn_end(clock_.now_us(), budget)) again.push_back(id);
+    held.touched = false;  // only now: what it does to itself needs no second call
+    if (held.connection->dead()) {
+      remove(id);
+    } else {
+      set_deadline(held, held.connection->deadline_us());
+    }
+  }
+  touched_.clear();
+  for (const uint64_t id : again) {
+    const auto found = connections_.find(id);
+    if (found != connections_.end()) touch(*found->second.connection);
+  }
+  if (!touched_.empty()) clock_.post([] {});
+  arm_timer();
+  if (closing_ && connections_.empty() && closed_) {
+    UniqueFunction<void()> closed = std::move(closed_);
+    closed_ = {};
+    closed();
+  }
+}
+
+void Connections::remove(uint64_t id) {
+  const auto found = connections_.find(id);
+  CHECK(found != connections_.end());
+  set_deadline(found->second, 0);
+  const auto counted = per_address_.find(found->second.address);
+  CHECK(counted != per_address_.end());
+  if (--counted->second == 0) per_address_.erase(counted);
+  connections_.erase(found);
+}
+
+void Connections::set_deadline(Held& held, uint64_t deadline_us) {
+  if (held.deadline_us == deadline_us) return;
+  const uint64_t id = held.connection->id();
+  if (held.deadline_us != 0) deadlines_.erase({held.deadline_us, id});
+  held.deadline_us = deadline_us;
+  if (deadline_us != 0) deadlines_.insert({deadline_us, id});
+}
+
+void Connections::arm_timer() {
+  if (timer_ != 0 || deadlines_.empty()) return;
+  const uint64_t when = std::max(deadlines_.begin()->first, clock_.now_us()) + kDeadlineGrainUs;
+  timer_ = clock_.at(when, [this] {
+    timer_ = 0;
+    cut_late();
+  });
+}
+
+void Connections::cut_late() {
+  const uint64_t now = clock_.now_us();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const uint64_t id = deadlines_.begin()->second;
+    const Connection& connection = *connections_.at(id).connection;
+    if (!connection.deadline_reason().empty()) {
+      ++cut_;
+      log_protocol_error(connection, {Code::timed_out, std::string(connection.deadline_reason())});
+    }
+    remove(id);
+  }
+  // turn_end() of this same turn arms the timer anew.
+}
+
+void Connections::resume() {
+  serving_ = true;
+  for (const uint64_t id : ids()) connections_.at(id).connection->resume();
+}
+
+std::vector<uint64_t> Connections::ids() const {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, held] : connections_) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+void Connections::close_all(UniqueFunction<void()> done) {
+  closing_ = true;
+  closed_ = std::move(done);
+  for (const uint64_t id : ids()) connections_.at(id).connection->begin_close();
+}
+
+}  // namespace doozer::server

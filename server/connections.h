@@ -1,0 +1,95 @@
+// All client connections of a server: admits them, calls them at the end of a turn in which
+// something happened to them, cuts those that pass a limit, and closes all when the server stops.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/log.h"
+#include "door/door.h"
+#include "env/clock.h"
+#include "env/net.h"
+#include "server/connection.h"
+
+namespace doozer::server {
+
+struct ConnectionsOptions {
+  size_t connections_max = kConnectionsMax;
+  size_t per_address_max = kConnectionsPerAddressMax;
+  ConnectionLimits limits;
+};
+
+class Connections final : public env::AcceptEvents {
+ public:
+  Connections(env::Clock& clock, door::Host& host, const ConnectionsOptions& options,
+              const Logger& logger);
+  ~Connections() override;
+  Connections(const Connections&) = delete;
+  Connections& operator=(const Connections&) = delete;
+
+  /// From now on requests are handled; connections that came before have waited.
+  void resume();
+  /// Serves every connection that was touched: called at the end of each turn.
+  void turn_end();
+  /// Closes all, politely; `done` is called when none is left, at the latest after `linger` and the
+  /// time that the answers under way take.
+  void close_all(UniqueFunction<void()> done);
+  size_t count() const { return connections_.size(); }
+  uint64_t accepted() const { return accepted_; }
+  uint64_t refused() const { return refused_; }
+  uint64_t cut() const { return cut_; }
+
+  // For Connection.
+  void touch(Connection& connection);
+  uint64_t now_us() const { return clock_.now_us(); }
+  bool serving() const { return serving_; }
+  void log_protocol_error(const Connection& connection, const Error& error);
+
+  void on_accept(std::unique_ptr<env::AcceptedStream> stream) override;
+  void on_refused(const Error& why, uint64_t count) override;
+
+ private:
+  struct Held {
+    std::unique_ptr<Connection> connection;
+    std::string address;  ///< of the peer, without its port
+    bool touched = false;
+    uint64_t deadline_us = 0;  ///< as it stands in deadlines_; 0: not there
+  };
+  void refuse(std::string_view peer, std::string_view why, size_t limit);
+  void remove(uint64_t id);
+  std::vector<uint64_t> ids() const;  ///< in rising order
+  void set_deadline(Held& held, uint64_t deadline_us);
+  void arm_timer();
+  void cut_late();
+  /// True if one more line of this kind may be logged this second.
+  bool may_log();
+
+  // Fixed after construction.
+  env::Clock& clock_;
+  door::Host& host_;
+  ConnectionsOptions options_;
+  Logger logger_;
+  // Volatile.
+  std::unordered_map<uint64_t, Held> connections_;  ///< never iterated where the order shows
+  std::unordered_map<std::string, size_t> per_address_;
+  std::vector<uint64_t> touched_;                      ///< in the order of the touches
+  std::set<std::pair<uint64_t, uint64_t>> deadlines_;  ///< (when, id)
+  env::TimerId timer_ = 0;
+  uint64_t next_id_ = 1;
+  uint64_t accepted_ = 0;
+  uint64_t refused_ = 0;
+  uint64_t cut_ = 0;
+  uint64_t log_second_ = 0;
+  uint64_t logged_ = 0;
+  uint64_t not_logged_ = 0;
+  UniqueFunction<void()> closed_;
+  bool serving_ = false;
+  bool closing_ = false;
+};
+
+}  // namespace doozer::server

@@ -1,0 +1,123 @@
+// The server: joins data directory, machine, replica and connections over env/, and knows how to
+// start and how to stop. It does no I/O of its own; cmd/doozerd gives it the real world, sim/
+// another.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "core/machine.h"
+#include "door/door.h"
+#include "env/clock.h"
+#include "env/disk.h"
+#include "env/net.h"
+#include "server/boot.h"
+#include "server/config.h"
+#include "server/connections.h"
+#include "server/replica.h"
+#include "server/snapshotter.h"
+#include "storage/storage.h"
+
+namespace doozer::server {
+
+/// The world around a server; all borrowed, all outlive it.
+struct World {
+  env::Clock& clock;
+  env::Disk& disk;
+  env::Lanes& lanes;
+  env::Net& net;
+  LogSink& log_sink;
+};
+
+struct ServerOptions {
+  Config config;
+  StartSecrets secrets;
+  std::string hostname;
+  std::string version;
+  Identity fresh_cluster;   ///< random; used only if a new cluster is booted
+  Identity fresh_identity;  ///< random; used only if the directory is empty
+  SnapshotPolicy snapshots;
+};
+
+class Server final : public door::Host, private door::WriteCompletion {
+ public:
+  Server(const World& world, ServerOptions options);
+  ~Server() override;
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Takes the lock, recovers or boots, and listens. Blocking until it listens; it serves once the
+  /// clock's loop runs. `serving` is called when clients are answered, `stopped` once after stop()
+  /// or after a fatal error, which it is given.
+  /// Errors: conflict (locked, address in use), bad_argument (boot rule), corrupt, io_error,
+  /// no_space.
+  Result<void> start(UniqueFunction<void()> serving,
+                     UniqueFunction<void(const Result<void>&)> stopped);
+  /// Stops gracefully (design section 8): no new connections, writes for a little longer, then
+  /// READONLY; answers all that is under way; closes. Asking again changes nothing.
+  void stop();
+
+  /// The address that clients reach, with the real port.
+  const std::string& address() const { return address_; }
+
+  core::Machine& machine() override { return *machine_; }
+  void submit(const core::BodyView& body, door::WriteCompletion& completion,
+              uint64_t cookie) override;
+  void read_index(door::ReadCompletion& completion, uint64_t cookie) override;
+  void forget(door::WriteCompletion& completion) override { replica_->forget(completion); }
+  void forget(door::ReadCompletion& completion) override { replica_->forget(completion); }
+  bool writable() const override;
+  Identity identity() const override { return storage_->recovered().owner.identity; }
+  Identity cluster() const override { return storage_->recovered().owner.cluster; }
+  const door::Secrets& secrets() const override { return secrets_; }
+  const door::DoorLimits& limits() const override { return limits_; }
+  std::string status() override;
+
+ private:
+  enum class Phase : uint8_t { booting, serving, stopping, read_only, closing, stopped };
+  Result<void> open_storage();
+  Result<void> build();
+  Result<void> listen();
+  void on_leading();
+  void write_next_boot_file();
+  void on_written(uint64_t cookie, const door::WriteOutcome& outcome) override;
+  void begin_serving();
+  void turn_end();
+  void continue_stop();
+  void die(const Error& error);
+  void end(const Result<void>& outcome);
+
+  // Fixed after construction.
+  World world_;
+  ServerOptions options_;
+  LogContext context_;
+  Logger logger_;
+  door::Secrets secrets_;
+  door::DoorLimits limits_;
+  UniqueFunction<void()> serving_;
+  UniqueFunction<void(const Result<void>&)> stopped_;
+
+  // Made by start(), in this order.
+  std::unique_ptr<storage::Storage> storage_;
+  std::unique_ptr<core::Machine> machine_;
+  std::unique_ptr<Replica> replica_;
+  std::unique_ptr<Snapshotter> snapshotter_;
+  std::unique_ptr<Connections> connections_;
+  std::unique_ptr<env::Listener> listener_;
+
+  // Volatile.
+  std::string address_;
+  Phase phase_ = Phase::booting;
+  std::vector<BootWrite> boot_writes_;
+  size_t boot_write_ = 0;
+  uint64_t started_us_ = 0;
+  uint64_t phase_since_us_ = 0;
+  env::TimerId stop_timer_ = 0;
+};
+
+}  // namespace doozer::server

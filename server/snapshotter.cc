@@ -1,0 +1,141 @@
+#include "server/snapshotter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/probe.h"
+
+namespace doozer::server {
+namespace {
+
+constexpr uint64_t kRetryAfterUs = 10'000'000;
+
+}  // namespace
+
+Snapshotter::Snapshotter(env::Clock& clock, storage::Storage& storage, core::Machine& machine,
+                         const Replica& replica, const SnapshotPolicy& policy, const Logger& logger)
+    : clock_(clock),
+      storage_(storage),
+      machine_(machine),
+      replica_(replica),
+      policy_(policy),
+      logger_(logger) {
+  // What the log already held at the start counts too, as the newest snapshot's share of it.
+  const storage::Recovered& recovered = storage.recovered();
+  const Index newest =
+      recovered.snapshots.empty() ? Index(0) : recovered.snapshots.back().point.index;
+  if (recovered.last_index >= recovered.first_index && recovered.last_index > newest) {
+    const uint64_t entries = recovered.last_index - recovered.first_index + 1;
+    const uint64_t after = std::min(entries, recovered.last_index - newest);
+    bytes_before_ =
+        static_cast<uint64_t>(static_cast<double>(storage.stats().log_bytes) *
+                              static_cast<double>(after) / static_cast<double>(entries));
+  }
+}
+
+bool Snapshotter::due() const {
+  if (stopped_ || writer_ != nullptr || !replica_.leading()) return false;
+  const uint64_t wanted = std::max(policy_.log_bytes, machine_.stats().live_bytes / 2);
+  if (bytes_before_ + replica_.applied_bytes() - bytes_at_last_ < wanted) return false;
+  if (clock_.now_us() < not_before_us_) return false;
+  return storage_.snapshots().empty() ||
+         storage_.snapshots().back().point.index < machine_.applied();
+}
+
+void Snapshotter::turn_end() {
+  if (due()) begin();
+  if (image_ != nullptr) slice();
+  purge();
+}
+
+void Snapshotter::stop() {
+  stopped_ = true;
+  image_.reset();
+  writer_.reset();
+}
+
+void Snapshotter::begin() {
+  image_ = machine_.write_image();
+  const core::Digests& pinned = image_->digests();
+  const storage::Ownership& owner = storage_.recovered().owner;
+  auto writer =
+      storage_.write_snapshot({.cluster = owner.cluster,
+                               .identity = owner.identity,
+                               .point = {.index = pinned.index,
+                                         .term = replica_.applied_term(),
+                                         .configuration = replica_.core().configuration()},
+                               .cluster_version = image_->cluster_version(),
+                               .revision = pinned.revision,
+                               .chain_digest = pinned.chain,
+                               .state_digest = pinned.state});
+  bytes_at_last_ = replica_.applied_bytes();
+  bytes_before_ = 0;
+  began_us_ = clock_.now_us();
+  if (!writer) {
+    give_up(writer.error());
+    return;
+  }
+  writer_ = std::move(*writer);
+  logger_.info("snapshot_begun", {{"index", pinned.index}, {"snapshot_revision", pinned.revision}});
+}
+
+// One slice a turn; a posted nothing makes the next turn come.
+void Snapshotter::slice() {
+  if (!writer_->ready()) return;  // its completion makes a turn
+  Budget budget(kSliceSteps);
+  auto step = image_->next(kSnapshotChunkBytes, budget, chunk_);
+  if (!step) {
+    give_up(step.error());
+    return;
+  }
+  const bool done = *step == core::ImageWriter::Step::done;
+  if (done || chunk_.size() >= kSnapshotChunkBytes / 2) {
+    if (!chunk_.empty()) writer_->add(std::exchange(chunk_, {}));
+  }
+  if (done) {
+    finish();
+  } else {
+    clock_.post([] {});
+  }
+}
+
+void Snapshotter::finish() {
+  const Index index = image_->digests().index;
+  image_.reset();
+  writer_->finish([this, index](Result<void> written) {
+    if (writer_ == nullptr) return;
+    if (!written) {
+      give_up(written.error());
+      return;
+    }
+    writer_.reset();
+    ++taken_;
+    logger_.info("snapshot_taken",
+                 {{"index", index}, {"ms", (clock_.now_us() - began_us_) / 1000}});
+  });
+}
+
+void Snapshotter::give_up(const Error& error) {
+  PROBE("snapshotter: a snapshot was given up");
+  image_.reset();
+  writer_.reset();
+  chunk_.clear();
+  ++failed_;
+  not_before_us_ = clock_.now_us() + kRetryAfterUs;
+  bytes_before_ = std::max(policy_.log_bytes, machine_.stats().live_bytes / 2);  // due again then
+  logger_.warn("snapshot_failed", {{"error", std::string_view(error.message)}});
+}
+
+// The oldest snapshot that is still needed is the newest one not newer than the oldest kept
+// revision: from there the log rebuilds the history.
+void Snapshotter::purge() {
+  Index keep;
+  for (const storage::SnapshotHeader& header : storage_.snapshots()) {
+    if (header.revision <= machine_.oldest()) keep = header.point.index;
+  }
+  if (keep <= purged_to_) return;
+  purged_to_ = keep;
+  storage_.purge(keep);
+}
+
+}  // namespace doozer::server
