@@ -1,0 +1,20 @@
+# Sourced by the scripts of this folder: where the tree is, and steps that tell how to rerun them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root="$PWD"
+jobs="$(nproc)"
+
+# say TEXT: what is being done, told apart from what the tools print.
+say() { printf '== %s\n' "$*"; }
+
+# step COMMAND...: runs it; when it fails, names the command that reruns it and ends the script.
+step() {
+  local status=0
+  "$@" || status=$?
+  if [[ $status != 0 ]]; then
+    printf '\n== failed (exit status %s). To rerun this step:\n  cd %q &&' "$status" "$root" >&2
+    printf ' %q' "$@" >&2
+    printf '\n' >&2
+    exit "$status"
+  fi
+}
