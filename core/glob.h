@@ -29,14 +29,27 @@ class Glob {
   }
 
  private:
+  // The part behind the literal prefix is an automaton that reads bytes: state i has matched the
+  // first i consuming tokens (literal bytes and `?`); stars are loops on a state. A set of states
+  // is a bit set of words(), so that a step costs at most pattern / 64 word operations.
+  enum class Shape : uint8_t {
+    literal,  ///< nothing follows the prefix
+    name,     ///< `*` alone follows: the rest of a name
+    any,      ///< `**` alone follows: whatever comes
+    general,
+  };
+  size_t words() const { return one_.size(); }
+  bool matches_general(std::string_view rest) const;
+
   std::string pattern_;
   size_t literal_prefix_size_ = 0;
   bool literal_ = false;
-  struct Token {
-    enum class Kind : uint8_t { byte, any_one, any_in_name, any } kind;
-    char byte = 0;
-  };
-  std::vector<Token> tokens_;
+  Shape shape_ = Shape::literal;
+  size_t consuming_ = 0;             ///< tokens that consume: the accepting state
+  std::string bytes_;                ///< byte of token i, padded to whole words
+  std::vector<uint64_t> one_;        ///< bit i: token i is `?`
+  std::vector<uint64_t> stay_name_;  ///< bit i: state i has a loop on all but `/`
+  std::vector<uint64_t> stay_any_;   ///< bit i: state i has a loop on every byte
 };
 
 }  // namespace doozer::core
