@@ -488,7 +488,8 @@ TEST(SimDisk, TheSameSeedGivesTheSameBytesAndDigestAnotherSeedOthers) {
       if (rng.chance(1, 4)) (void)disk.sync_directory("");
       if (rng.chance(1, 4)) crash_and_restart(disk, CrashKind::machine_mixed);
     }
-    for (const std::string& name : *disk.list("")) left += name + *disk.peek(name);
+    const auto names = disk.list("");
+    for (const std::string& name : *names) left += name + *disk.peek(name);
     return std::pair(disk.digest(), left);
   };
   EXPECT_EQ(run(1), run(1));

@@ -167,10 +167,10 @@ void SimLanes::begin_next(const std::shared_ptr<State>& state, env::Lane lane) {
     const uint64_t end_us = state->clock.now_us() + took_us;
     state->clock.enqueue(
         Phase::disk, end_us,
-        [state, lane, done = std::move(done), result = std::move(result)]() mutable {
+        [state, lane, heard = std::move(done), result = std::move(result)]() mutable {
           if (state->gone) return;
           --state->lane(lane).unfinished;
-          done(std::move(result));
+          heard(std::move(result));
         });
     state->clock.beside(end_us, [state, lane] {
       if (!state->gone) begin_next(state, lane);
