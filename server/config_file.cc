@@ -2,6 +2,9 @@
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #define TOML_ENABLE_FORMATTERS 0
+// Version 3.3 asserts in places that bytes of a file reach (`[+]`) and reports the same as a parse
+// error just after; config_fuzz found it.
+#define TOML_ASSERT(expression) static_cast<void>(0)
 
 #include <toml++/toml.h>
 

@@ -1,0 +1,207 @@
+// The one file of doozerd that includes CLI11, which is slow to compile and throws.
+#include "cmd/doozerd_flags.h"
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iterator>
+
+#include "base/bytes.h"
+#include "server/options_table.h"
+
+namespace doozer::cmd {
+namespace {
+
+using server::ConfigSource;
+using server::Option;
+using server::OptionKind;
+
+constexpr size_t kConfigFileBytesMax = 1 * kMiB;
+constexpr std::string_view kConfigEnvironment = "DOOZERD_CONFIG";
+
+struct Flag {
+  const Option* option;
+  CLI::Option* parsed;
+};
+
+// Every value of every flag, in the order of the table; what CLI11 does not know is a problem.
+std::vector<Flag> declare(CLI::App& app) {
+  std::vector<Flag> flags;
+  for (const Option& option : server::options()) {
+    std::string names = "--" + std::string(option.name);
+    if (option.letter != '\0') names += std::string(",-") + option.letter;
+    CLI::Option* const parsed =
+        option.kind == OptionKind::flag ? app.add_flag(names) : app.add_option(names);
+    parsed->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    if (option.kind != OptionKind::flag) parsed->allow_extra_args(false);
+    flags.push_back({&option, parsed});
+  }
+  return flags;
+}
+
+std::string unexpected(const std::string& argument) {
+  if (!argument.starts_with('-')) return quote(argument) + ": unexpected argument";
+  const size_t start = argument.find_first_not_of('-');
+  const size_t equals = argument.find('=');
+  const std::string word = start == std::string::npos ? "" : argument.substr(start, equals - start);
+  const std::string suggestion = server::suggest_option(word);
+  return argument.substr(0, equals) + ": unknown flag" +
+         (suggestion.empty() ? "; see --help" : "; " + suggestion);
+}
+
+struct CommandLine {
+  std::vector<std::pair<const Option*, std::string>> values;
+  std::vector<std::string> problems;
+};
+
+CommandLine parse_flags(int argc, const char* const* argv) {
+  CommandLine out;
+  RewrittenArguments rewritten = rewrite_arguments({argv + std::min(argc, 1), argv + argc});
+  out.problems = std::move(rewritten.problems);
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  const std::vector<Flag> flags = declare(app);
+  // CLI11 takes them from the back.
+  std::vector<std::string> reversed(rewritten.arguments.rbegin(), rewritten.arguments.rend());
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::Error& error) {
+    out.problems.emplace_back(error.what());
+    return out;
+  }
+  for (const std::string& extra : app.remaining()) {
+    if (extra != "--") out.problems.push_back(unexpected(extra));
+  }
+  for (const Flag& flag : flags) {
+    for (const std::string& value : flag.parsed->results()) {
+      out.values.emplace_back(flag.option, value);
+    }
+  }
+  return out;
+}
+
+// Whether the flag `name` stands there and is not switched off.
+bool asked_for(const CommandLine& line, std::string_view name) {
+  bool asked = false;
+  for (const auto& [option, value] : line.values) {
+    if (option->name == name)
+      asked = value == "true" || value == "on" || value == "yes" || value == "1";
+  }
+  return asked;
+}
+
+Action action_of(const CommandLine& line) {
+  constexpr std::pair<std::string_view, Action> kActions[] = {
+      {"help", Action::help},
+      {"version", Action::version},
+      {"print-man", Action::print_man},
+      {"print-config", Action::print_config},
+      {"check-config", Action::check_config},
+      {"recover-alone", Action::recover_alone}};
+  for (const auto& [name, action] : kActions) {
+    if (asked_for(line, name)) return action;
+  }
+  return Action::run;
+}
+
+// The path of --config, else of the environment; empty if neither.
+std::string config_path(const CommandLine& line, const server::Environment& environment) {
+  std::string path;
+  for (const auto& [name, value] : environment) {
+    if (name == kConfigEnvironment) path = value;
+  }
+  for (const auto& [option, value] : line.values) {
+    if (option->name == "config") path = value;
+  }
+  return path;
+}
+
+Result<void> check_files(const server::Config& config, const FileReader& read_file) {
+  const std::pair<std::string_view, const std::string&> files[] = {
+      {"tls-cert", config.tls_cert}, {"tls-key", config.tls_key}, {"peer-ca", config.peer_ca}};
+  for (const auto& [name, path] : files) {
+    if (path.empty()) continue;
+    const auto content = read_file(path);
+    if (!content) return fail(with_context(content.error(), name));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> read_text_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(Code::not_found, "file " + quote(path) + ": cannot be opened");
+  std::string content;
+  content.resize(kConfigFileBytesMax + 1);
+  file.read(content.data(), static_cast<std::streamsize>(content.size()));
+  if (file.bad() || (file.fail() && !file.eof())) {
+    return fail(Code::io_error, "file " + quote(path) + ": cannot be read");
+  }
+  content.resize(static_cast<size_t>(file.gcount()));
+  if (content.size() > kConfigFileBytesMax) {
+    return fail(Code::too_large, "file " + quote(path) + ": larger than 1MiB");
+  }
+  return content;
+}
+
+server::Environment read_environment(const char* const* environ_strings) {
+  server::Environment out;
+  for (; environ_strings != nullptr && *environ_strings != nullptr; ++environ_strings) {
+    const std::string_view entry = *environ_strings;
+    const size_t equals = entry.find('=');
+    if (equals == std::string_view::npos) continue;
+    out.emplace_back(entry.substr(0, equals), entry.substr(equals + 1));
+  }
+  return out;
+}
+
+Result<Invocation> parse_command_line(int argc, const char* const* argv,
+                                      const server::Environment& environment,
+                                      const FileReader& read_file) {
+  const CommandLine line = parse_flags(argc, argv);
+  Invocation out;
+  out.action = action_of(line);
+  const bool only_text = out.action == Action::help || out.action == Action::version ||
+                         out.action == Action::print_man;
+  server::ConfigBuilder builder;
+  for (const std::string& problem : line.problems) builder.problem(problem);
+  if (only_text && line.problems.empty()) return out;
+
+  const std::string path = config_path(line, environment);
+  if (!path.empty()) {
+    const auto content = read_file(path);
+    if (content) {
+      server::read_config_file(builder, path, *content);
+    } else {
+      builder.problem("config: " + content.error().message);
+    }
+  }
+  builder.set_environment(environment);
+  for (const auto& [option, value] : line.values) {
+    builder.set({.kind = ConfigSource::Kind::flag, .name = "--" + std::string(option->name)},
+                option->name, value);
+  }
+  out.recover_for_real = asked_for(line, "yes");
+  if (out.recover_for_real && out.action != Action::recover_alone) {
+    builder.problem("--yes: means nothing without --recover-alone");
+  }
+  TRY_ASSIGN(out.configured, builder.finish());
+  if (out.action == Action::check_config) TRY(check_files(out.configured.config, read_file));
+  return out;
+}
+
+std::string action_output(const Invocation& invocation) {
+  switch (invocation.action) {
+    case Action::run:
+    case Action::recover_alone: return "";
+    case Action::print_config: return server::print_config(invocation.configured);
+    case Action::check_config: return "the configuration is good\n";
+    case Action::help: return help_text();
+    case Action::version: return version_text();
+    case Action::print_man: return man_page();
+  }
+  return "";
+}
+
+}  // namespace doozer::cmd
