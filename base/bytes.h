@@ -124,6 +124,11 @@ inline void overwrite_u32(std::string& out, size_t offset, uint32_t value) {
   std::memcpy(out.data() + offset, &value, sizeof value);
 }
 
+/// The same, big-endian.
+inline void overwrite_be32(std::string& out, size_t offset, uint32_t value) {
+  overwrite_u32(out, offset, __builtin_bswap32(value));
+}
+
 /// `text` in double quotes for a message: bytes outside printable ASCII as \xNN, cut after 200.
 std::string quote(std::string_view text);
 
