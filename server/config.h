@@ -38,6 +38,7 @@ struct Config {
   uint64_t history_bytes = kHistoryBytes;
   uint64_t segment_bytes = kSegmentBytes;
   uint64_t disk_reserve_bytes = kDiskReserveBytes;
+  uint64_t snapshot_log_bytes = kSnapshotLogBytes;
   // Members and peers.
   uint64_t timeout_us = 60'000'000;
   bool never_lead = false;
@@ -118,23 +119,5 @@ void read_config_file(ConfigBuilder& builder, std::string_view path, std::string
 
 /// Every setting with its value and, as a comment, where it came from; itself a good file.
 std::string print_config(const Configured& configured);
-
-/// How a server with this configuration begins.
-enum class StartRule : uint8_t {
-  open,            ///< the directory holds a server: go on
-  boot,            ///< boot a new cluster
-  attach,          ///< ask the servers of `attach`, then the name service, for a cluster
-  boot_or_attach,  ///< --boot with --attach: boot once every address has said it holds none
-};
-
-/// The boot rule (design section 5): an empty directory becomes a new cluster only when nobody
-/// else can reach the server, or when told to; a volume that failed to mount must not become a
-/// second cluster. Errors: bad_argument, which says what to do.
-Result<StartRule> start_rule(const Config& config, bool directory_empty);
-
-/// True if `address` ("HOST:PORT") can be reached from this machine alone.
-bool is_loopback(std::string_view address);
-/// True for ":PORT", "0.0.0.0:PORT" and "[::]:PORT".
-bool is_wildcard(std::string_view address);
 
 }  // namespace doozer::server

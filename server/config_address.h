@@ -18,4 +18,10 @@ struct HostPort {
 /// wrong, for the caller to put the address before it.
 Result<HostPort> split_address(std::string_view address);
 
+/// True if "HOST:PORT" can be reached from this machine alone: 127/8 in digits, [::1], localhost.
+/// (A name such as 127.example.org may be anywhere.)
+bool is_loopback_address(std::string_view address);
+/// True for ":PORT", "0.0.0.0:PORT" and "[::]:PORT".
+bool is_wildcard(std::string_view address);
+
 }  // namespace doozer::server

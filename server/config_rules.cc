@@ -1,4 +1,4 @@
-// What concerns several values at once: addresses, pairs, and the boot rule.
+// What concerns several values at once: addresses, and settings that need or exclude each other.
 #include <array>
 #include <charconv>
 
@@ -59,7 +59,7 @@ Result<HostPort> split_address(std::string_view address) {
   return out;
 }
 
-bool is_loopback(std::string_view address) {
+bool is_loopback_address(std::string_view address) {
   const auto parts = split_address(address);
   if (!parts) return false;
   std::array<uint8_t, 4> v4{};
@@ -70,21 +70,6 @@ bool is_loopback(std::string_view address) {
 bool is_wildcard(std::string_view address) {
   const auto parts = split_address(address);
   return parts && (parts->host.empty() || parts->host == "0.0.0.0" || parts->host == "::");
-}
-
-Result<StartRule> start_rule(const Config& config, bool directory_empty) {
-  if (!directory_empty) return StartRule::open;
-  const bool joins = !config.attach.empty() || !config.boot_uri.empty();
-  if (config.boot) return joins ? StartRule::boot_or_attach : StartRule::boot;
-  if (joins) return StartRule::attach;
-  const bool alone =
-      is_loopback(config.listen) && (config.peer_listen.empty() || is_loopback(config.peer_listen));
-  if (alone) return StartRule::boot;
-  return fail(Code::bad_argument,
-              "data directory \"" + config.data_dir + "\" is empty, and " + config.listen +
-                  " can be reached from other machines: give --boot to begin a new cluster, or "
-                  "--attach HOST:PORT to join one (if there should be data, check that its volume "
-                  "is mounted)");
 }
 
 void ConfigBuilder::check_together() {

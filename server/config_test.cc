@@ -369,41 +369,14 @@ TEST(Config, AWildcardAddressWithoutAnAdvertisedOneWarns) {
                   .warnings.empty());
 }
 
-TEST(Config, BootRule) {
-  Config loopback;
-  Config open;
-  open.listen = "0.0.0.0:8046";
-  const auto with = [](Config config, bool boot, bool attach, bool uri) {
-    config.boot = boot;
-    if (attach) config.attach = {"a:1"};
-    if (uri) config.boot_uri = "doozer:?ca=a:1";
-    return config;
-  };
-  EXPECT_EQ(start_rule(loopback, true).value(), StartRule::boot);
-  EXPECT_EQ(start_rule(with(open, true, false, false), true).value(), StartRule::boot);
-  EXPECT_EQ(start_rule(with(loopback, false, true, false), true).value(), StartRule::attach);
-  EXPECT_EQ(start_rule(with(open, false, false, true), true).value(), StartRule::attach);
-  EXPECT_EQ(start_rule(with(open, true, true, false), true).value(), StartRule::boot_or_attach);
-  EXPECT_EQ(start_rule(with(loopback, true, true, false), true).value(), StartRule::boot_or_attach);
-  EXPECT_EQ(start_rule(open, false).value(), StartRule::open);
-  EXPECT_EQ(start_rule(with(open, true, true, true), false).value(), StartRule::open);
-  const auto refused = start_rule(open, true);
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message.find("--boot"), std::string::npos);
-  EXPECT_NE(refused.error().message.find("\"./data\""), std::string::npos);
-  Config peers = loopback;
-  peers.peer_listen = "10.0.0.1:8047";
-  EXPECT_FALSE(start_rule(peers, true)) << "peers reach it";
-}
-
 TEST(Config, Loopback) {
   for (const char* address : {"127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"}) {
-    EXPECT_TRUE(is_loopback(address)) << address;
+    EXPECT_TRUE(is_loopback_address(address)) << address;
   }
   for (const char* address :
        {"127.example.org:1", "127.0.0.1.example.org:1", "127.0.0:1", "127.0.0.256:1", "127.0.0.1",
         "0.0.0.0:1", ":1", "[::]:1", "10.0.0.1:1", "[::1", "localhost.example.org:1", ""}) {
-    EXPECT_FALSE(is_loopback(address)) << address;
+    EXPECT_FALSE(is_loopback_address(address)) << address;
   }
   for (const char* address : {":1", "0.0.0.0:1", "[::]:1"}) EXPECT_TRUE(is_wildcard(address));
   for (const char* address : {"127.0.0.1:1", "", "x"}) EXPECT_FALSE(is_wildcard(address));
@@ -443,6 +416,7 @@ history = 5                          # flag --history
 history-bytes = "256MiB"             # default
 segment-bytes = "64MiB"              # default
 disk-reserve-bytes = "16MiB"         # default
+snapshot-log-bytes = "64MiB"         # default
 timeout = "90s"                      # doozerd.toml:2
 never-lead = false                   # default
 insecure-peers = false               # default

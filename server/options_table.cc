@@ -92,6 +92,13 @@ constexpr Option kOptions[] = {
      .target = &Config::disk_reserve_bytes,
      .least = 1 * kMiB,
      .most = 1024 * kMiB},
+    {.name = "snapshot-log-bytes",
+     .kind = OptionKind::size,
+     .value_name = "SIZE",
+     .help = "so much new log asks for a new snapshot, which shortens the next start",
+     .target = &Config::snapshot_log_bytes,
+     .least = 64 * kKiB,
+     .most = kSnapshotLogBytes},
     // --- Members and peers
     {.name = "timeout",
      .kind = OptionKind::duration,
