@@ -92,10 +92,10 @@ struct DialOptions {
   StreamClass stream_class = StreamClass::client;
   uint64_t timeout_us = 5'000'000;  ///< for resolution, connection and handshake together
   bool tls = false;
-  std::string tls_ca_file;      ///< PEM; empty: the system's trust store
-  std::string tls_server_name;  ///< empty: the host of `address`
-  std::string tls_cert_file;    ///< PEM, with tls_key_file: this side's own certificate
-  std::string tls_key_file;
+  std::string tls_ca_file{};      ///< PEM; empty: the system's trust store
+  std::string tls_server_name{};  ///< empty: the host of `address`
+  std::string tls_cert_file{};    ///< PEM, with tls_key_file: this side's own certificate
+  std::string tls_key_file{};
   bool tls_insecure = false;  ///< accept any certificate
 };
 

@@ -1,0 +1,158 @@
+#include "io/listener.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "io/address.h"
+#include "io/os_error.h"
+#include "io/socket_options.h"
+#include "io/socket_stream.h"
+
+namespace doozer::io {
+namespace {
+
+// After a failure of accept that trying again at once would only repeat.
+constexpr uint64_t kRestUs = 100'000;
+
+class AcceptedSocket final : public env::AcceptedStream {
+ public:
+  AcceptedSocket(Loop& loop, env::StreamClass stream_class, UniqueFd fd, std::string peer)
+      : loop_(loop), stream_class_(stream_class), fd_(std::move(fd)), peer_(std::move(peer)) {}
+  const std::string& peer() const override { return peer_; }
+  std::unique_ptr<env::Stream> attach(env::StreamEvents& events) override {
+    CHECK(static_cast<bool>(fd_));
+    return std::make_unique<SocketStream>(loop_, stream_class_, std::move(fd_), peer_, events);
+  }
+
+ private:
+  Loop& loop_;
+  env::StreamClass stream_class_;
+  UniqueFd fd_;
+  std::string peer_;
+};
+
+UniqueFd open_spare() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+Result<UniqueFd> listen_on(const SocketAddress& address) {
+  const auto failed = [&] { return fail(errno_error(errno, "listen on " + address.to_string())); };
+  UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return failed();
+  const int on = 1;
+  const int off = 0;
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return failed();
+  if (address.family() == AF_INET6) {
+    static_cast<void>(::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off));
+  }
+  set_stream_options(fd.get());
+  if (::bind(fd.get(), address.get(), address.size) != 0) return failed();
+  if (::listen(fd.get(), SOMAXCONN) != 0) return failed();
+  return fd;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SocketListener>> SocketListener::open(Loop& loop,
+                                                             const env::ListenOptions& options,
+                                                             env::AcceptEvents& events) {
+  TRY_ASSIGN(const HostPort where, parse_host_port(options.address));
+  TRY_ASSIGN(const std::vector<SocketAddress> addresses, resolve_blocking(where));
+  Result<UniqueFd> socket;
+  for (const SocketAddress& address : addresses) {
+    socket = listen_on(address);
+    if (socket || socket.error().code == Code::conflict) break;
+  }
+  TRY(socket);
+  auto listener = std::unique_ptr<SocketListener>(new SocketListener(loop, options, events));
+  listener->address_ = local_address_of(socket->get());
+  TRY(listener->Watch::open(std::move(*socket)));
+  listener->arm_read();
+  return listener;
+}
+
+SocketListener::SocketListener(Loop& loop, const env::ListenOptions& options,
+                               env::AcceptEvents& events)
+    : Watch(loop.poller()),
+      loop_(loop),
+      events_(events),
+      stream_class_(options.stream_class),
+      spare_(open_spare()),
+      refusals_(loop, events) {}
+
+SocketListener::~SocketListener() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
+  if (rest_timer_ != 0) loop_.cancel(rest_timer_);
+}
+
+void SocketListener::on_ready() {
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  bool more = true;
+  for (size_t i = 0; i < kAcceptsPerTurn && more; ++i) {
+    more = accept_one();
+    if (destroyed) return;
+  }
+  destroyed_ = nullptr;
+  if (more) {
+    loop_.enqueue(stream_class_, *this);
+  } else if (rest_timer_ == 0) {
+    arm_read();
+  }
+}
+
+// False if nobody waits any more or the listener must rest. It may be destroyed by the call.
+bool SocketListener::accept_one() {
+  SocketAddress from;
+  UniqueFd fd(::accept4(this->fd(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd) {
+    events_.on_accept(
+        std::make_unique<AcceptedSocket>(loop_, stream_class_, std::move(fd), from.to_string()));
+    return true;
+  }
+  const int error = errno;
+  switch (error) {
+    case EAGAIN: return false;
+    case EMFILE:
+    case ENFILE: return refuse_one(error);
+    case EBADF:
+    case EINVAL:
+    case ENOBUFS:
+    case ENOMEM:
+      rest_a_while();
+      refusals_.note(errno_text(error), errno_error(error, "accept on " + address_));
+      return false;
+    // The peer is gone already, or one connection of it failed: the next one may be good.
+    default: return true;
+  }
+}
+
+bool SocketListener::refuse_one(int error) {
+  spare_.reset();
+  UniqueFd refused(::accept4(fd(), nullptr, nullptr, SOCK_CLOEXEC));
+  const int again = errno;
+  const bool done = static_cast<bool>(refused);
+  refused.reset();
+  spare_ = open_spare();
+  if (!done) {
+    // Linux looks for a free descriptor first, so that only now we know whether anybody waits. If
+    // another thread took the one that we gave up, the peers have to wait.
+    if (again != EAGAIN) rest_a_while();
+    return false;
+  }
+  refusals_.note(errno_text(error), errno_error(error, "accept on " + address_));
+  return true;
+}
+
+void SocketListener::rest_a_while() {
+  if (rest_timer_ != 0) return;
+  rest_timer_ = loop_.at(loop_.now_us() + kRestUs, [this] {
+    rest_timer_ = 0;
+    arm_read();
+  });
+}
+
+}  // namespace doozer::io

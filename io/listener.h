@@ -1,0 +1,48 @@
+// A listening socket. Inside io/ only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "env/net.h"
+#include "io/loop.h"
+#include "io/poller.h"
+#include "io/ready.h"
+#include "io/refusals.h"
+
+namespace doozer::io {
+
+/// Accepts up to kAcceptsPerTurn connections a turn. When the process is out of descriptors, a
+/// spare one is given up for a moment to accept and close: the peer sees its connection refused
+/// instead of waiting, and the backlog does not wake us for ever.
+class SocketListener final : public env::Listener, private Ready, private Watch {
+ public:
+  /// Errors: bad_argument, conflict (in use), not_found (the name), io_error.
+  static Result<std::unique_ptr<SocketListener>> open(Loop& loop, const env::ListenOptions& options,
+                                                      env::AcceptEvents& events);
+  ~SocketListener() override;
+  const std::string& address() const override { return address_; }
+
+ private:
+  SocketListener(Loop& loop, const env::ListenOptions& options, env::AcceptEvents& events);
+  void on_ready() override;
+  void on_readable() override { loop_.enqueue(stream_class_, *this); }
+  void on_writable() override {}
+  bool accept_one();
+  bool refuse_one(int error);
+  void rest_a_while();
+
+  // Fixed after construction.
+  Loop& loop_;
+  env::AcceptEvents& events_;
+  const env::StreamClass stream_class_;
+  std::string address_;
+
+  UniqueFd spare_;
+  Refusals refusals_;
+  env::TimerId rest_timer_ = 0;
+  bool* destroyed_ = nullptr;  // set by the destructor, for the call that runs
+};
+
+}  // namespace doozer::io

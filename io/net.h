@@ -1,0 +1,28 @@
+// Real sockets. A server's main makes one RealNet over its Loop; so does the client library.
+//
+// A plain connection that is idle costs under 1 KiB of ours. Streams and listeners must be
+// destroyed before the loop; the RealNet itself may go first.
+#pragma once
+
+#include <memory>
+
+#include "env/net.h"
+#include "io/loop.h"
+
+namespace doozer::io {
+
+class RealNet final : public env::Net {
+ public:
+  explicit RealNet(Loop& loop) : loop_(loop) {}
+  /// Besides "HOST:PORT", ":PORT" listens on all interfaces. A name is resolved at once, which may
+  /// block: listen before serving begins.
+  Result<std::unique_ptr<env::Listener>> listen(const env::ListenOptions& options,
+                                                env::AcceptEvents& events) override;
+  std::unique_ptr<env::Stream> dial(const env::DialOptions& options,
+                                    env::StreamEvents& events) override;
+
+ private:
+  Loop& loop_;
+};
+
+}  // namespace doozer::io
