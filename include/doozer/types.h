@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,8 +28,8 @@ constexpr int64_t kAnyRevision = -1;  ///< whatever is there
 
 /// A file as it was at some revision.
 struct File {
-  std::string path;
-  std::string value;
+  std::string path = {};
+  std::string value = {};
   int64_t revision = 0;  ///< of its last change; 0: there is no such file
 
   bool exists() const { return revision != 0; }
@@ -56,9 +57,9 @@ struct Position {
 /// One change of one file.
 struct Event {
   enum class Kind : uint8_t { nop = 0, set = 4, del = 8 } kind = Kind::nop;
-  std::string path;   ///< "/" for a nop
-  std::string value;  ///< empty for del and nop
-  Position position;
+  std::string path = {};   ///< "/" for a nop
+  std::string value = {};  ///< empty for del and nop
+  Position position = {};
   int64_t more = 0;  ///< how many later events of the same revision match the glob too
 
   /// Where a watch goes on after this event, in this process or a later one.
@@ -71,13 +72,13 @@ struct Event {
 
 /// The entries of a directory, bare names in byte order, all as of `revision`.
 struct Listing {
-  std::vector<std::string> names;
+  std::vector<std::string> names = {};
   int64_t revision = 0;
 };
 
 /// The files that a glob matches, in byte order of the whole path, all as of `revision`.
 struct Files {
-  std::vector<File> files;
+  std::vector<File> files = {};
   int64_t revision = 0;
 };
 
@@ -104,10 +105,10 @@ struct WaitOptions {
 
 struct TlsOptions {
   bool enabled = false;
-  std::string ca_file;      ///< PEM; empty: the system's trust store
-  std::string server_name;  ///< that the certificate must bear; empty: the host of the address
-  std::string cert_file;    ///< PEM, with key_file: this side's own certificate
-  std::string key_file;
+  std::string ca_file = {};      ///< PEM; empty: the system's trust store
+  std::string server_name = {};  ///< that the certificate must bear; empty: the host of the address
+  std::string cert_file = {};    ///< PEM, with key_file: this side's own certificate
+  std::string key_file = {};
   bool insecure = false;  ///< accept any certificate: only for tests
 };
 
@@ -118,25 +119,25 @@ struct ConnectionEvent {
     lost,       ///< it broke; the library looks for another server
     failed,     ///< one attempt at one address failed; it goes on
   } kind = Kind::connected;
-  std::string address;
-  Error error;  ///< why, but for `connected`
+  std::string address = {};
+  Error error = {};  ///< why, but for `connected`
 };
 
 struct Options {
   /// Servers, "HOST:PORT" or "[V6]:PORT"; tried from a random one on, names resolved anew each
   /// time.
-  std::vector<std::string> addresses;
+  std::vector<std::string> addresses = {};
   /// Of the cluster, to be looked up through `boot_uri`. Without `boot_uri` it has no effect.
-  std::string cluster_name;
+  std::string cluster_name = {};
   /// A Doozer cluster that serves as name service: the addresses are the values of
   /// /ctl/ns/NAME/* in it. Only Client::connect() looks there, when cluster_name is set.
-  std::string boot_uri;
-  std::string secret;  ///< sent as ACCESS on each connection; empty: none is sent
-  TlsOptions tls;
+  std::string boot_uri = {};
+  std::string secret = {};  ///< sent as ACCESS on each connection; empty: none is sent
+  TlsOptions tls = {};
 
   /// 16 base32 characters. Servers of any other cluster are refused with Code::conflict. Empty: the
   /// first server that tells one decides.
-  std::string cluster_id;
+  std::string cluster_id = {};
   /// Servers older than the extensions cannot make a read linearizable, so such reads are refused
   /// (Code::unsupported) before they are sent. True: they are answered like local ones.
   bool old_server_reads = false;
@@ -154,18 +155,24 @@ struct Options {
   Duration backoff_min = std::chrono::milliseconds(50);
   Duration backoff_max = std::chrono::seconds(5);
 
+  /// A server from which nothing has come for so long, although it was asked, is given up.
+  Duration silence_max = std::chrono::seconds(10);
+  /// Larger values are refused (Code::too_large) before they are sent: a server whose own limit is
+  /// lower would close the connection. Raise it together with the servers' --value-bytes-max.
+  size_t value_bytes_max = size_t{1} << 20U;
+
   /// Called on the library's thread.
-  std::function<void(const ConnectionEvent&)> on_connection;
+  std::function<void(const ConnectionEvent&)> on_connection = {};
 };
 
 /// How the client stands.
 struct Connection {
   bool connected = false;
-  std::string address;        ///< of the server at hand; empty when there is none
-  std::string cluster_id;     ///< 16 base32 characters; empty: no server has told one
-  bool extensions = false;    ///< linearizable reads and outcomes are understood
-  int64_t revision_seen = 0;  ///< the highest that any answer bore
-  int64_t connects = 0;       ///< connections made so far
+  std::string address = {};     ///< of the server at hand; empty when there is none
+  std::string cluster_id = {};  ///< 16 base32 characters; empty: no server has told one
+  bool extensions = false;      ///< linearizable reads and outcomes are understood
+  int64_t revision_seen = 0;    ///< the highest that any answer bore
+  int64_t connects = 0;         ///< connections made so far
 };
 
 }  // namespace doozer
