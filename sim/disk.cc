@@ -417,6 +417,9 @@ bool SimDisk::flip_random_bit(std::string_view prefix) {
 }
 
 void SimDisk::set_capacity(uint64_t bytes) { world_->medium.set_capacity(bytes); }
+void SimDisk::leave_free(uint64_t bytes) {
+  world_->medium.set_capacity(world_->medium.used_bytes() + bytes);
+}
 void SimDisk::label(std::string_view text) { world_->label = text; }
 
 // --- What was done

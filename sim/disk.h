@@ -133,6 +133,8 @@ class SimDisk final : public env::Disk {
   /// Flips a bit of a file whose path begins with `prefix`; false if there is no byte to flip.
   bool flip_random_bit(std::string_view prefix);
   void set_capacity(uint64_t bytes);
+  /// Sets the capacity so that so much is free now.
+  void leave_free(uint64_t bytes);
   /// Noted with each operation from here on.
   void label(std::string_view text);
 

@@ -290,7 +290,7 @@ void Medium::drop_if_unused(NodeId id) {
 // --- The world
 
 uint64_t Medium::free_bytes() const {
-  const uint64_t used = used_sectors_ * kSectorBytes;
+  const uint64_t used = used_bytes();
   return used >= capacity_ ? 0 : capacity_ - used;
 }
 

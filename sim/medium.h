@@ -69,6 +69,7 @@ class Medium {
 
   // --- The world.
   uint64_t free_bytes() const;
+  uint64_t used_bytes() const { return used_sectors_ * kSectorBytes; }
   void set_capacity(uint64_t bytes) { capacity_ = bytes; }
   /// Handles die; everything reads back as it was.
   void process_crash();
