@@ -13,6 +13,12 @@
 #include "io/fd.h"
 #include "io/io_testing.h"
 
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define DOOZER_UBSAN
+#endif
+#endif
+
 namespace doozer::io {
 namespace {
 
@@ -218,7 +224,7 @@ TEST_F(NetTest, PausedNothingIsHeardAndResumedNothingIsMissing) {
 
 TEST_F(NetTest, PausingFromInsideOnBytesHoldsBackTheRest) {
   const auto [client, server] = pair();
-  server->then = [server = server](std::string_view) { server->stream->pause_reading(); };
+  server->then = [server](std::string_view) { server->stream->pause_reading(); };
   client->stream->write(std::string(3 * kReadChunkBytes, 'x'));
   size_t heard = 0;
   while (server->received.size() < 3 * kReadChunkBytes) {
@@ -340,7 +346,7 @@ TEST_F(NetTest, AcceptedStreamsOutliveTheirListener) {
   const auto [client, server] = pair();
   listener_.reset();
   client->stream->write("still here");
-  ASSERT_TRUE(until([&, server = server] { return server->received == "still here"; }));
+  ASSERT_TRUE(until([&] { return server->received == "still here"; }));
 }
 
 TEST_F(NetTest, AListenerMayBeDestroyedInsideOnAccept) {
@@ -403,7 +409,7 @@ TEST_F(NetTest, AnIdleConnectionCostsUnderOneKibibyte) {
   for (size_t i = 0; i < kCount; ++i) ASSERT_EQ(send(raw[i].get(), "x", 1, 0), 1);
   ASSERT_TRUE(until([&] { return acceptor_.peers.back()->received == "x"; }));
   const size_t after = used();
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(DOOZER_DCHECK)  // a sanitizer has an allocator of its own
   const size_t each = (after - before) / kCount - sizeof(Peer);
   RecordProperty("bytes", static_cast<int>(each));
   EXPECT_LT(each, 1024U);
@@ -413,6 +419,9 @@ TEST_F(NetTest, AnIdleConnectionCostsUnderOneKibibyte) {
 }
 
 TEST_F(NetTest, OutOfDescriptorsNewConnectionsAreRefusedAndAllElseGoesOn) {
+#if defined(__SANITIZE_ADDRESS__) || defined(DOOZER_UBSAN)
+  GTEST_SKIP() << "the sanitizer's own checks need file descriptors";
+#endif
   const auto [client, server] = pair();
   UniqueFd waiting[8];
   for (UniqueFd& fd : waiting) {
@@ -445,7 +454,7 @@ TEST_F(NetTest, OutOfDescriptorsNewConnectionsAreRefusedAndAllElseGoesOn) {
     }));
   }
   client->stream->write("as before");
-  ASSERT_TRUE(until([&, server = server] { return server->received == "as before"; }));
+  ASSERT_TRUE(until([&] { return server->received == "as before"; }));
   // The rest of the count comes with the next report.
   ASSERT_TRUE(until([&] { return acceptor_.refusals == std::size(waiting); }));
   hogs.clear();
