@@ -199,30 +199,28 @@ void Server::turn_end() {
 
 void Server::stop() {
   if (phase_ >= Phase::stopping) return;
-  logger_.info("stopping", {{"connections", connections_ ? connections_->count() : 0}});
+  CHECK(connections_ != nullptr);
+  logger_.info("stopping", {{"connections", connections_->count()}});
   phase_ = Phase::stopping;
   phase_since_us_ = world_.clock.now_us();
   listener_.reset();
-  if (snapshotter_) snapshotter_->stop();
+  snapshotter_->stop();
   continue_stop();
 }
 
 // Writes are taken for kGracefulForwardUs more, then the log is waited for, then all is closed.
 void Server::continue_stop() {
   const uint64_t now = world_.clock.now_us();
-  if (phase_ == Phase::stopping && (connections_ == nullptr || connections_->count() == 0 ||
-                                    now - phase_since_us_ >= kGracefulForwardUs)) {
+  if (phase_ == Phase::stopping &&
+      (connections_->count() == 0 || now - phase_since_us_ >= kGracefulForwardUs)) {
     phase_ = Phase::read_only;
     phase_since_us_ = now;
   }
   if (phase_ == Phase::read_only &&
-      (replica_ == nullptr || replica_->idle() || now - phase_since_us_ >= kUnknownAfterUs)) {
+      (replica_->idle() || now - phase_since_us_ >= kUnknownAfterUs)) {
     phase_ = Phase::closing;
-    if (connections_ == nullptr || connections_->count() == 0) {
-      end({});
-      return;
-    }
-    connections_->close_all([this] { end({}); });
+    // The log's end is vouched for, so that damage found later is never taken for a torn tail.
+    connections_->close_all([this] { storage_->quiesce([this] { end({}); }); });
     world_.clock.post([] {});
     return;
   }
@@ -245,8 +243,9 @@ void Server::end(const Result<void>& outcome) {
   if (phase_ == Phase::stopped) return;
   phase_ = Phase::stopped;
   listener_.reset();
+  snapshotter_->stop();
   if (outcome) {
-    logger_.info("stopped", {{"revision_last", machine_ ? machine_->revision() : Revision(0)}});
+    logger_.info("stopped", {{"revision_last", machine_->revision()}});
   } else {
     logger_.error("stopped", {{"error", std::string_view(outcome.error().message)}});
   }

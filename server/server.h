@@ -59,7 +59,8 @@ class Server final : public door::Host, private door::WriteCompletion {
   Result<void> start(UniqueFunction<void()> serving,
                      UniqueFunction<void(const Result<void>&)> stopped);
   /// Stops gracefully (design section 8): no new connections, writes for a little longer, then
-  /// READONLY; answers all that is under way; closes. Asking again changes nothing.
+  /// READONLY; answers all that is under way; closes. Asking again changes nothing. REQUIRES that
+  /// start() succeeded.
   void stop();
 
   /// The address that clients reach, with the real port.

@@ -43,6 +43,11 @@ bool Snapshotter::due() const {
 }
 
 void Snapshotter::turn_end() {
+  const uint64_t live = machine_.stats().live_bytes;
+  if (live > estimated_ + kMiB || live + kMiB < estimated_) {
+    estimated_ = live;
+    storage_.set_snapshot_estimate(live);
+  }
   if (due()) begin();
   if (image_ != nullptr) slice();
   purge();

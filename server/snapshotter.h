@@ -60,6 +60,7 @@ class Snapshotter {
   uint64_t bytes_at_last_ = 0;  ///< replica's applied_bytes() at the last snapshot
   uint64_t not_before_us_ = 0;  ///< after a failure
   Index purged_to_;
+  uint64_t estimated_ = 0;  ///< bytes last told to the storage
   uint64_t taken_ = 0;
   uint64_t failed_ = 0;
   bool stopped_ = false;

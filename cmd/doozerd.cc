@@ -1,0 +1,183 @@
+// doozerd: joins the server with the real world. What it decides is in server/; what it does is
+// here.
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "cmd/doozerd_flags.h"
+#include "io/disk.h"
+#include "io/entropy.h"
+#include "io/lanes.h"
+#include "io/log_sink.h"
+#include "io/loop.h"
+#include "io/net.h"
+#include "io/notify.h"
+#include "io/signals.h"
+#include "server/server.h"
+
+extern char** environ;
+
+namespace doozer::cmd {
+namespace {
+
+constexpr int kSignalExitBase = 128;
+
+io::LogFormat sink_format(server::LogFormat format) {
+  switch (format) {
+    case server::LogFormat::automatic: return io::LogFormat::automatic;
+    case server::LogFormat::json: return io::LogFormat::json;
+    case server::LogFormat::text: return io::LogFormat::text;
+  }
+  return io::LogFormat::automatic;
+}
+
+int complain(const Error& error, int exit_code) {
+  std::fprintf(stderr, "doozerd: %s\n", error.message.c_str());
+  return exit_code;
+}
+
+// The process of one server, from the command line's end to its exit status.
+class Process {
+ public:
+  explicit Process(Invocation invocation)
+      : invocation_(std::move(invocation)),
+        config_(invocation_.configured.config),
+        sink_(STDERR_FILENO, sink_format(config_.log_format)),
+        logger_(sink_, context_, config_.log_level) {}
+
+  int run() {
+    if (auto prepared = prepare(); !prepared) return complain(prepared.error(), kExitRuntime);
+    for (const std::string& warning : invocation_.configured.warnings) {
+      logger_.warn("configuration", {{"warning", std::string_view(warning)}});
+    }
+    auto started = server_->start([this] { on_serving(); },
+                                  [this](const Result<void>& how) { on_stopped(how); });
+    if (!started) {
+      logger_.error("cannot_start", {{"data_dir", std::string_view(config_.data_dir)},
+                                     {"error", std::string_view(started.error().message)}});
+      return started.error().code == Code::bad_argument ? kExitUsage : kExitRuntime;
+    }
+    loop_->run();
+    return exit_code_;
+  }
+
+ private:
+  Result<void> prepare() {
+    TRY_ASSIGN(loop_, io::Loop::create());
+    // Before any thread is started: they inherit which signals are theirs.
+    TRY_ASSIGN(signals_, io::Signals::watch(*loop_, [this](int number) { on_signal(number); }));
+    TRY_ASSIGN(disk_, io::RealDisk::open_directory(config_.data_dir, true));
+    TRY_ASSIGN(lanes_, io::ThreadLanes::start(*loop_));
+    net_ = std::make_unique<io::RealNet>(*loop_);
+    server::ServerOptions options;
+    options.config = config_;
+    options.secrets = invocation_.configured.secrets;
+    options.hostname = io::host_name();
+    options.version = DOOZER_VERSION;
+    options.fresh_cluster = io::random_identity();
+    options.fresh_identity = io::random_identity();
+    options.snapshots.log_bytes = config_.snapshot_log_bytes;
+    server_ = std::make_unique<server::Server>(
+        server::World{
+            .clock = *loop_, .disk = *disk_, .lanes = *lanes_, .net = *net_, .log_sink = sink_},
+        std::move(options));
+    return {};
+  }
+
+  void warn_of_expiry() {
+    constexpr int64_t kWarnSeconds = 30LL * 24 * 3600;
+    const int64_t left = net_->server_certificate_not_after() - loop_->wall_us() / 1'000'000;
+    if (left < kWarnSeconds) {
+      logger_.warn("certificate_expires",
+                   {{"file", std::string_view(config_.tls_cert)}, {"days", left / (24 * 3600)}});
+    }
+  }
+
+  void on_serving() { notifier_.ready("serving on " + server_->address()); }
+
+  void on_signal(int number) {
+    if (number == SIGHUP) {
+      reload();
+      return;
+    }
+    if (stop_signal_ != 0) {
+      logger_.warn("stopped_at_once", {{"signal", number}});
+      std::_Exit(kSignalExitBase + number);
+    }
+    stop_signal_ = number;
+    notifier_.stopping();
+    server_->stop();
+  }
+
+  void reload() {
+    if (!config_.tls()) {
+      logger_.info("nothing_to_reload", {{"why", "no --tls-cert"}});
+      return;
+    }
+    if (auto reloaded = net_->reload_server_tls(); !reloaded) {
+      logger_.error("certificate_not_reloaded",
+                    {{"error", std::string_view(reloaded.error().message)},
+                     {"effect", "the old certificate stays in use"}});
+      return;
+    }
+    logger_.info("certificate_reloaded", {{"file", std::string_view(config_.tls_cert)}});
+    warn_of_expiry();
+  }
+
+  void on_stopped(const Result<void>& how) {
+    exit_code_ = how ? kExitOk : kExitRuntime;
+    notifier_.stopping();
+    loop_->stop();
+  }
+
+  // Destroyed from the last to the first: the server before the world that it lives in.
+  const Invocation invocation_;
+  const server::Config config_;
+  LogContext context_;
+  io::FdLogSink sink_;
+  Logger logger_;
+  io::Notifier notifier_ = io::Notifier::from_environment();
+  std::unique_ptr<io::Loop> loop_;
+  std::unique_ptr<io::Signals> signals_;
+  std::unique_ptr<io::RealDisk> disk_;
+  std::unique_ptr<io::ThreadLanes> lanes_;  ///< finishes what it was given
+  std::unique_ptr<io::RealNet> net_;
+  std::unique_ptr<server::Server> server_;
+  int stop_signal_ = 0;
+  int exit_code_ = kExitOk;
+};
+
+int main_of(int argc, const char* const* argv) {
+  auto invocation = parse_command_line(argc, argv, read_environment(environ));
+  if (!invocation) return complain(invocation.error(), kExitUsage);
+  switch (invocation->action) {
+    case Action::run: return Process(std::move(*invocation)).run();
+    case Action::recover_alone:
+      return complain({Code::unsupported,
+                       "--recover-alone: a cluster of one has nobody to be parted from; for a "
+                       "damaged directory use `doozer-inspect salvage`"},
+                      kExitRuntime);
+    case Action::print_config:
+    case Action::check_config:
+    case Action::help:
+    case Action::version:
+    case Action::print_man:
+      for (const std::string& warning : invocation->configured.warnings) {
+        std::fprintf(stderr, "doozerd: warning: %s\n", warning.c_str());
+      }
+      std::fputs(action_output(*invocation).c_str(), stdout);
+      return std::fflush(stdout) == 0 ? kExitOk : kExitRuntime;
+  }
+  return kExitRuntime;
+}
+
+}  // namespace
+}  // namespace doozer::cmd
+
+int main(int argc, char** argv) { return doozer::cmd::main_of(argc, argv); }

@@ -1,0 +1,5 @@
+if(TARGET doozer_io AND TARGET doozer_door)
+  add_executable(doozerd ${CMAKE_CURRENT_LIST_DIR}/doozerd.cc)
+  target_link_libraries(doozerd PRIVATE doozer_doozerd_flags doozer_server doozer_io)
+  target_compile_definitions(doozerd PRIVATE DOOZER_VERSION="${PROJECT_VERSION}")
+endif()

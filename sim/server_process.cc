@@ -1,0 +1,62 @@
+#include "sim/server_process.h"
+
+#include <utility>
+
+namespace doozer::sim {
+namespace {
+
+Identity random_identity(Rng& rng) {
+  std::array<uint8_t, Identity::kSize> bytes{};
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(rng.next());
+  return Identity(bytes);
+}
+
+std::string host_of(const std::string& address) { return address.substr(0, address.rfind(':')); }
+
+}  // namespace
+
+void SimLog::write(const LogRecord& record) {
+  lines_.push_back(render_log_text(
+      record, {.wall_us = clock_.wall_us(), .monotonic_us = clock_.now_us()}, false));
+}
+
+bool SimLog::has(std::string_view text) const {
+  for (const std::string& line : lines_) {
+    if (line.find(text) != std::string::npos) return true;
+  }
+  return false;
+}
+
+ServerProcess::ServerProcess(SimNetwork& network, SimDisk& disk,
+                             const ServerProcessOptions& options)
+    : clock_({.start_us = options.start_us, .wall_start_us = 1'750'000'000'000'000}),
+      log_(clock_),
+      lanes_(clock_, &disk, {.seed = options.seed, .job_us = 20, .job_jitter_us = 0}),
+      net_(network, clock_, host_of(options.address)) {
+  Rng rng(options.seed);
+  server::ServerOptions server_options;
+  server_options.config = options.config;
+  server_options.config.listen = options.address;
+  server_options.config.log_level = LogLevel::debug;
+  server_options.secrets = options.secrets;
+  server_options.hostname = "simulated";
+  server_options.version = "sim";
+  server_options.fresh_cluster = random_identity(rng);
+  server_options.fresh_identity = random_identity(rng);
+  server_options.snapshots = options.snapshots;
+  server_ = std::make_unique<server::Server>(
+      server::World{.clock = clock_, .disk = disk, .lanes = lanes_, .net = net_, .log_sink = log_},
+      std::move(server_options));
+}
+
+ServerProcess::~ServerProcess() {
+  net_.die(false);
+  server_.reset();
+}
+
+Result<void> ServerProcess::start() {
+  return server_->start([this] { serving_ = true; },
+                        [this](const Result<void>& how) { stopped_ = how; });
+}
+
+}  // namespace doozer::sim

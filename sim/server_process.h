@@ -1,0 +1,69 @@
+// One server process in the simulator: the server that ships, over a clock, disk and network of
+// sim/. Destroying it is how the process dies; the SimDisk lives on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "server/server.h"
+#include "sim/disk.h"
+#include "sim/loop.h"
+#include "sim/net.h"
+
+namespace doozer::sim {
+
+/// Keeps rendered lines, for tests that look at them and for failures that print them.
+class SimLog final : public LogSink {
+ public:
+  explicit SimLog(const SimClock& clock) : clock_(clock) {}
+  void write(const LogRecord& record) override;
+  const std::vector<std::string>& lines() const { return lines_; }
+  /// True if some line holds the text.
+  bool has(std::string_view text) const;
+
+ private:
+  const SimClock& clock_;
+  std::vector<std::string> lines_;
+};
+
+struct ServerProcessOptions {
+  std::string address = "127.0.0.1:8046";
+  uint64_t seed = 1;  ///< of identities, if the disk is empty
+  uint64_t start_us = 1'000'000;
+  server::Config config;  ///< `listen` is set from `address`
+  server::StartSecrets secrets;
+  server::SnapshotPolicy snapshots;
+};
+
+class ServerProcess {
+ public:
+  ServerProcess(SimNetwork& network, SimDisk& disk, const ServerProcessOptions& options);
+  ~ServerProcess();
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+
+  /// Server::start(); the clock must run afterwards.
+  Result<void> start();
+  SimClock& clock() { return clock_; }
+  SimLanes& lanes() { return lanes_; }
+  server::Server& server() { return *server_; }
+  const SimLog& log() const { return log_; }
+  bool serving() const { return serving_; }
+  /// How the server stopped; nullopt while it runs.
+  const std::optional<Result<void>>& stopped() const { return stopped_; }
+
+ private:
+  SimClock clock_;
+  SimLog log_;
+  SimLanes lanes_;
+  SimNet net_;
+  std::unique_ptr<server::Server> server_;
+  bool serving_ = false;
+  std::optional<Result<void>> stopped_;
+};
+
+}  // namespace doozer::sim
