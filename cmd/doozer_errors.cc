@@ -1,0 +1,82 @@
+// Which exit status and which advice belongs to an error: one table each.
+#include "cmd/doozer_format.h"
+
+namespace doozer::cli {
+
+ExitStatus exit_status(Code code, bool connected) {
+  switch (code) {
+    case Code::unknown_outcome: return kExitUnknown;
+    case Code::bad_argument: return kExitUsage;
+    case Code::refused:
+    case Code::closed: return kExitNoConnection;
+    case Code::timed_out:
+    case Code::io_error:
+    case Code::conflict: return connected ? kExitRefused : kExitNoConnection;
+    case Code::bad_path:
+    case Code::bad_glob:
+    case Code::missing_argument:
+    case Code::not_found:
+    case Code::not_directory:
+    case Code::is_directory:
+    case Code::range:
+    case Code::revision_mismatch:
+    case Code::too_late:
+    case Code::permission_denied:
+    case Code::read_only:
+    case Code::unknown_verb:
+    case Code::too_large:
+    case Code::busy:
+    case Code::no_space:
+    case Code::corrupt:
+    case Code::unsupported:
+    case Code::other: return kExitRefused;
+  }
+  return kExitRefused;
+}
+
+std::string hint_for(const CommandRow& command, const Error& error, bool connected) {
+  switch (error.code) {
+    case Code::unknown_outcome:
+      return "The change may have happened, or may happen yet: read before you repeat it.";
+    case Code::revision_mismatch:
+      return command.name == "add"
+                 ? "The file is there already; doozer stat PATH tells its revision."
+                 : "Someone changed the file: read it again, then give its "
+                   "revision (doozer stat PATH), or -1 to write over whatever is there.";
+    case Code::not_found: return "What there is: doozer find /";
+    case Code::is_directory: return "What is in a directory: doozer ls PATH";
+    case Code::not_directory: return "A file stands in the way: doozer get PATH reads it.";
+    case Code::too_late:
+      return "The history no longer reaches back so far: leave --rev out to begin at the present.";
+    case Code::permission_denied:
+      return "Give the secret as sk= of DOOZER_URI or as DOOZER_SECRET, or mend the certificate.";
+    case Code::read_only:
+      return "The server reaches no majority and changed nothing; --local reads what it has.";
+    case Code::unsupported:
+      return "An old server cannot promise the newest state; --local takes what it has.";
+    case Code::bad_glob: return std::string(glob_text());
+    case Code::no_space: return "The server's disk is full; deleting files still works.";
+    case Code::busy: return "Try again in a moment.";
+    case Code::bad_path:
+      return "A path is / or /NAME/NAME..., without white space and * ? [ ] { } \\.";
+    case Code::timed_out:
+      if (connected) return "--timeout gives it longer.";
+      [[fallthrough]];
+    case Code::refused:
+    case Code::closed:
+    case Code::io_error:
+      if (connected) return {};
+      return "Is doozerd running there? -a HOST:PORT or DOOZER_URI says where to look.";
+    case Code::conflict: return "This is not the cluster that was expected: check the address.";
+    case Code::bad_argument: return "How it is used: doozer help " + std::string(command.name);
+    case Code::missing_argument:
+    case Code::range:
+    case Code::unknown_verb:
+    case Code::too_large:
+    case Code::corrupt:
+    case Code::other: return {};
+  }
+  return {};
+}
+
+}  // namespace doozer::cli
