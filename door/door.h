@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "core/machine.h"
+#include "door/event_answers.h"
 
 namespace doozer::door {
 
@@ -76,6 +77,11 @@ class Host {
   virtual const DoorLimits& limits() const = 0;
   /// JSON for STATUS.
   virtual std::string status() = 0;
+  /// What the doors of this host share of the answers to one event.
+  EventAnswers& event_answers() { return event_answers_; }
+
+ private:
+  EventAnswers event_answers_;
 };
 
 class Door {

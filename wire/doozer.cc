@@ -184,10 +184,8 @@ void append_request(const RequestView& request, std::string& out) {
   end_frame(out, begin);
 }
 
-void append_response(const ResponseView& response, std::string& out) {
-  const size_t begin = out.size();
+void append_fields(const ResponseView& response, std::string& out) {
   ByteWriter writer(out);
-  writer.be32(0);
   put(writer, 1, response.tag);
   put(writer, 2, response.flags);
   put(writer, 3, response.rev);
@@ -199,6 +197,22 @@ void append_response(const ResponseView& response, std::string& out) {
   put(writer, 22, response.cluster);
   put(writer, 100, response.err_code);
   put(writer, 101, response.err_detail);
+}
+
+void append_response(const ResponseView& response, std::string& out) {
+  const size_t begin = out.size();
+  ByteWriter(out).be32(0);
+  append_fields(response, out);
+  end_frame(out, begin);
+}
+
+void append_response(const ResponseView& before, std::string_view fields, const ResponseView& after,
+                     std::string& out) {
+  const size_t begin = out.size();
+  ByteWriter(out).be32(0);
+  append_fields(before, out);
+  out.append(fields);
+  append_fields(after, out);
   end_frame(out, begin);
 }
 

@@ -118,6 +118,12 @@ Result<ResponseView> decode_response(std::string_view body);
 void append_request(const RequestView& request, std::string& out);
 void append_response(const ResponseView& response, std::string& out);
 
+/// For answers whose middle is shared: the fields of `response` alone, without a head; and a frame
+/// of `before`, such fields, and `after`. The caller keeps the order of the fields.
+void append_fields(const ResponseView& response, std::string& out);
+void append_response(const ResponseView& before, std::string_view fields, const ResponseView& after,
+                     std::string& out);
+
 constexpr size_t kHeadBytes = 4;
 /// The largest body that a server with this limit of a value takes.
 constexpr size_t body_bytes_max(size_t value_bytes_max) {
