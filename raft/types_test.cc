@@ -43,10 +43,10 @@ TEST(Configuration, BadBytesAreCorrupt) {
   const std::string zero(1, '\0');
   const std::string bad[] = {
       good + "x",
-      zero + zero,                                      // no voters
-      zero + "\x01" + id_bytes(1),                      // only old voters
-      "\x02" + id_bytes(2) + id_bytes(1) + zero,        // order
-      "\x02" + id_bytes(2) + id_bytes(2) + zero,        // repeat
+      zero + zero,                                // no voters
+      zero + "\x01" + id_bytes(1),                // only old voters
+      "\x02" + id_bytes(2) + id_bytes(1) + zero,  // order
+      "\x02" + id_bytes(2) + id_bytes(2) + zero,  // repeat
       "\x01" + id_bytes(1) + "\x02" + id_bytes(2) + id_bytes(2),
       "\x21" + std::string(33 * Identity::kSize, 'x') + zero,  // too many
   };

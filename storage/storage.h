@@ -159,11 +159,21 @@ class Storage {
   virtual void flush(uint64_t tag) = 0;
   /// Hears tags in rising order, or the error after which the log is dead and the server must stop.
   virtual void on_persisted(UniqueFunction<void(Result<uint64_t>)> handler) = 0;
+  /// Whoever may decide so (a cluster of one; a leader that replicated past it) no longer doubts
+  /// the log; goes with the next flush(). Until then each open() says `doubtful` again.
+  virtual void settle_doubt() = 0;
+  /// For a graceful stop: calls `done` in a later turn, once everything that was flushed is durable
+  /// and a sync marker vouches for it, or the log is dead. Damage is then never taken for a torn
+  /// tail.
+  virtual void quiesce(UniqueFunction<void()> done) = 0;
 
   // --- Space. Decided when proposing, never when applying.
   /// no_space if `bytes` more of entries would eat the reserve; `reserve_ok` for DELs, hard state
   /// and configuration, which may use it. The message tells the free bytes.
   virtual Result<void> admit(size_t bytes, bool reserve_ok) = 0;
+  /// How large the next snapshot may become; so much stays free. Before the first call: by the
+  /// newest snapshot's file.
+  virtual void set_snapshot_estimate(uint64_t bytes) = 0;
 
   // --- Snapshots.
   virtual Result<std::unique_ptr<SnapshotReader>> read_snapshot(Index index) = 0;

@@ -1,0 +1,45 @@
+// How much the disk still takes: the last known figure, refreshed on the bulk lane when somebody
+// asks and it is older than a second (nobody asks: nothing is done), and after every change.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/function.h"
+#include "env/clock.h"
+#include "env/disk.h"
+
+namespace doozer::storage {
+
+constexpr uint64_t kFreeBytesStaleUs = 1'000'000;
+
+class SpaceGauge {
+ public:
+  SpaceGauge(env::Disk& disk, env::Lanes& lanes, env::Clock& clock, uint64_t free_bytes)
+      : disk_(disk),
+        lanes_(lanes),
+        clock_(clock),
+        free_bytes_(free_bytes),
+        asked_us_(clock.now_us()) {}
+
+  uint64_t free_bytes() const { return free_bytes_; }
+  /// Hears every new figure.
+  void on_refresh(UniqueFunction<void()> handler) { on_refresh_ = std::move(handler); }
+  void refresh_if_stale() {
+    if (clock_.now_us() - asked_us_ >= kFreeBytesStaleUs) refresh();
+  }
+  void refresh();
+
+ private:
+  env::Disk& disk_;
+  env::Lanes& lanes_;
+  env::Clock& clock_;
+  uint64_t free_bytes_;
+  uint64_t asked_us_;
+  bool running_ = false;
+  bool again_ = false;
+  UniqueFunction<void()> on_refresh_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace doozer::storage

@@ -1,0 +1,412 @@
+#include "storage/wal_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/probe.h"
+
+namespace doozer::storage {
+namespace {
+
+constexpr uint64_t kUsPerMs = 1'000;
+constexpr uint64_t kRetryPreparingUs = 1'000'000;
+/// When space is short and a batch waits, a segment of this size must do.
+constexpr uint64_t kSmallestPreparedBytes = 1 * kMiB;
+/// Of a segment, what batches cannot have: the header, and the idle marker.
+constexpr uint64_t kSegmentOverheadBytes = 2 * kSectorBytes;
+
+uint64_t minus_or_zero(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+}  // namespace
+
+/// A batch on its way. The job of the log lane touches all of it until it has landed.
+struct WalWriter::Flight {
+  std::string bytes;
+  Index last_index;
+  uint64_t size = 0;  ///< padded
+  uint64_t started_us = 0;
+  uint64_t tag = 0;
+  bool marker_only = false;
+  bool turns_over = false;  ///< into the next segment:
+  std::unique_ptr<env::File> file;
+  SegmentHeader header;
+  bool grow = false;
+};
+
+WalWriter::WalWriter(const WriterWorld& world, WriterStart start, std::unique_ptr<env::File> file)
+    : disk_(world.disk),
+      lanes_(world.lanes),
+      clock_(world.clock),
+      logger_(world.logger),
+      owner_(start.owner),
+      incarnation_(start.incarnation),
+      options_(start.options),
+      batch_bytes_max_(std::min<uint64_t>(kLogBatchBytesMax, start.options.segment_bytes / 4)),
+      tail_(std::make_shared<LogTail>(std::move(file), start.segments.back().header,
+                                      start.segments.back().header_crc, start.end)),
+      shape_(std::move(start.shape)),
+      durable_index_(shape_.last_index()),
+      offset_(start.end.end),
+      file_bytes_(start.segments.back().header.file_bytes),
+      marked_(true),
+      segments_(std::move(start.segments)),
+      number_max_(start.number_max),
+      preparer_(world.disk, world.lanes) {}
+
+WalWriter::~WalWriter() {
+  if (idle_timer_ != 0) clock_.cancel(idle_timer_);
+  if (retry_timer_ != 0) clock_.cancel(retry_timer_);
+}
+
+// --- What is asked for
+
+WalWriter::Batch& WalWriter::open_batch() {
+  if (queue_.empty() || queue_.back().bytes.size() >= batch_bytes_max_) {
+    Batch& batch = queue_.emplace_back();
+    batch.bytes = std::exchange(spare_, {});
+    batch.bytes.clear();
+    begin_batch(batch.bytes);
+    batch.state_before = shape_.state();
+    batch.first_index = shape_.last_index() + 1;
+    batch.previous_term = shape_.last_term();
+    queued_bytes_ += batch.bytes.size();
+  }
+  queued_bytes_ -= queue_.back().bytes.size();
+  return queue_.back();
+}
+
+void WalWriter::record_added(Batch& batch) {
+  batch.last_index = shape_.last_index();
+  queued_bytes_ += batch.bytes.size();
+}
+
+void WalWriter::append(const raft::Entry& entry) {
+  if (dead_) return;
+  Batch& batch = open_batch();
+  const EntryView view{
+      .index = entry.index, .term = entry.term, .kind = entry.kind, .payload = entry.payload};
+  CHECK(shape_.apply(view).has_value());
+  append_entry(batch.bytes, entry.index, entry.term, entry.kind, entry.payload);
+  record_added(batch);
+}
+
+void WalWriter::truncate_from(Index index) {
+  if (dead_) return;
+  Batch& batch = open_batch();
+  CHECK(shape_.apply(Truncate{index}).has_value());
+  append_truncate(batch.bytes, index);
+  record_added(batch);
+}
+
+void WalWriter::set_hard_state(const raft::HardState& hard_state) {
+  if (dead_ || hard_state == shape_.state().raft) return;
+  Batch& batch = open_batch();
+  const DurableState state{.raft = hard_state, .doubtful_to = shape_.state().doubtful_to};
+  CHECK(hard_state.term >= shape_.state().raft.term);
+  CHECK(shape_.apply(state).has_value());
+  append_hard_state(batch.bytes, state);
+  record_added(batch);
+}
+
+void WalWriter::settle_doubt() {
+  if (dead_ || shape_.state().doubtful_to == Index(0)) return;
+  Batch& batch = open_batch();
+  const DurableState state{.raft = shape_.state().raft, .doubtful_to = Index(0)};
+  CHECK(shape_.apply(state).has_value());
+  append_hard_state(batch.bytes, state);
+  record_added(batch);
+}
+
+void WalWriter::flush(uint64_t tag) {
+  if (dead_) return;
+  if (!queue_.empty()) {
+    for (Batch& batch : queue_) batch.flushed = true;
+    queue_.back().tag = std::max(queue_.back().tag, tag);
+    tag_asked_ = std::max(tag_asked_, tag);
+    kick();
+    return;
+  }
+  if (tag <= tag_asked_) return;
+  tag_asked_ = tag;
+  if (flying_ != nullptr) {
+    flying_->tag = tag;
+    return;
+  }
+  clock_.post([this, alive = std::weak_ptr<int>(alive_), tag] {
+    if (!alive.expired() && !dead_) tell(tag);
+  });
+}
+
+void WalWriter::on_persisted(UniqueFunction<void(Result<uint64_t>)> handler) {
+  on_persisted_ = std::move(handler);
+}
+
+// --- To the disk and back
+
+void WalWriter::kick() {
+  if (dead_ || flying_ != nullptr || queue_.empty() || !queue_.front().flushed) return;
+  const uint64_t size = align_sector(queue_.front().bytes.size());
+  const bool large_enough =
+      preparer_.ready() && preparer_.peek().bytes >= size + kSegmentOverheadBytes;
+  const bool turns_over = !fits(size) || (provisional_ && large_enough);
+  if (turns_over && !preparer_.ready()) {
+    blocked_bytes_ = size;
+    PROBE("wal: a batch waits for the next segment");
+    prepare_if_needed();
+    return;
+  }
+  blocked_bytes_ = 0;
+  Batch batch = std::move(queue_.front());
+  queue_.pop_front();
+  queued_bytes_ -= batch.bytes.size();
+  auto flight = std::make_shared<Flight>();
+  flight->size = size;
+  flight->last_index = batch.last_index;
+  flight->tag = batch.tag;
+  flight->bytes = std::move(batch.bytes);
+  if (turns_over) {
+    flight->header = {.cluster = owner_.cluster,
+                      .identity = owner_.identity,
+                      .incarnation = incarnation_,
+                      .previous = {},
+                      .first_index = batch.first_index,
+                      .previous_term = batch.previous_term,
+                      .state = batch.state_before};
+    turn_over(*flight);
+  }
+  launch(std::move(flight));
+  prepare_if_needed();
+}
+
+void WalWriter::turn_over(Flight& flight) {
+  Preparer::Prepared prepared = preparer_.take();
+  const uint64_t needed = flight.size + kSegmentOverheadBytes;
+  flight.turns_over = true;
+  flight.file = std::move(prepared.file);
+  flight.grow = prepared.bytes < needed;
+  flight.header.number = prepared.number;
+  flight.header.file_bytes = std::max(prepared.bytes, needed);
+}
+
+void WalWriter::launch(std::shared_ptr<Flight> flight) {
+  flight->started_us = clock_.now_us();
+  flying_ = flight;
+  flying_bytes_ = flight->size;
+  // What the job touches of the flight, the loop leaves alone until it has landed; `tag` is the
+  // loop's.
+  auto job = [tail = tail_, flight] {
+    if (!flight->turns_over) return tail->write(flight->bytes, flight->last_index);
+    return tail->write_in_next(std::move(flight->file), flight->header, flight->grow, flight->bytes,
+                               flight->last_index);
+  };
+  lanes_.submit(env::Lane::log, std::move(job),
+                [this, alive = std::weak_ptr<int>(alive_), flight](Result<void> result) {
+                  if (!alive.expired()) landed(flight, std::move(result));
+                });
+}
+
+void WalWriter::landed(const std::shared_ptr<Flight>& flight, Result<void> result) {
+  flying_.reset();
+  flying_bytes_ = 0;
+  const uint64_t now_us = clock_.now_us();
+  const uint64_t took_us = minus_or_zero(now_us, flight->started_us);
+  if (took_us > kSlowSyncUs) {
+    PROBE("wal: slow sync");
+    logger_.warn("slow_sync", {{"ms", took_us / kUsPerMs}, {"bytes", flight->size}});
+  }
+  if (!result) {
+    die(std::move(result).error());
+    return;
+  }
+  ++stats_.syncs;
+  ++stats_.batches;
+  stats_.sync_us_last = took_us;
+  stats_.sync_us_max = std::max(stats_.sync_us_max, took_us);
+  if (flight->turns_over) {
+    segments_.back().end = offset_;
+    segments_.push_back({.number = flight->header.number,
+                         .header = flight->header,
+                         .header_crc = 0,
+                         .end = kSectorBytes,
+                         .file_bytes = flight->header.file_bytes,
+                         .extents = {}});
+    offset_ = kSectorBytes;
+    file_bytes_ = flight->header.file_bytes;
+    provisional_ = false;
+    trim_previous();
+  }
+  offset_ += flight->size;
+  durable_index_ = flight->last_index;
+  marked_ = flight->marker_only;
+  last_landed_us_ = now_us;
+  spare_ = std::move(flight->bytes);
+  kick();
+  if (flying_ == nullptr && !marked_ && idle_timer_ == 0) arm_idle_timer(now_us + kIdleMarkerUs);
+  if (flight->tag != 0) tell(flight->tag);
+  if (on_progress_) on_progress_();
+  settle_quiesce();
+}
+
+/// The file of the segment just left ends where its records end: an early end of the newest file is
+/// then proof that a newer one existed.
+void WalWriter::trim_previous() {
+  const SegmentInfo& previous = segments_[segments_.size() - 2];
+  if (previous.end >= previous.file_bytes) return;
+  auto job = [&disk = disk_, path = segment_path(previous.number),
+              end = previous.end]() -> Result<void> {
+    TRY_ASSIGN(const auto file, disk.open(path, env::OpenMode::read_write));
+    return file->resize(end);
+  };
+  lanes_.submit(env::Lane::bulk, std::move(job),
+                [this, alive = std::weak_ptr<int>(alive_)](const Result<void>& result) {
+                  const bool matters = !result && result.error().code != Code::not_found;
+                  if (matters && !alive.expired()) {
+                    logger_.warn("log_trim_failed", {{"error", result.error().message}});
+                  }
+                });
+}
+
+void WalWriter::tell(uint64_t tag) {
+  if (tag <= tag_told_) return;
+  tag_told_ = tag;
+  if (on_persisted_) on_persisted_(tag);
+}
+
+void WalWriter::die(Error error) {
+  PROBE("wal: the log died");
+  dead_ = true;
+  queue_.clear();
+  queued_bytes_ = 0;
+  logger_.error("log_dead", {{"error", error.message}});
+  if (on_persisted_) on_persisted_(fail(std::move(error)));
+  settle_quiesce();
+}
+
+// --- Room
+
+uint64_t WalWriter::prepared_room() const {
+  const bool leaving = flying_ != nullptr && flying_->turns_over;
+  uint64_t room = leaving ? flying_->header.file_bytes - kSegmentOverheadBytes
+                          : minus_or_zero(file_bytes_, offset_ + kSectorBytes);
+  if (preparer_.ready()) room += minus_or_zero(preparer_.peek().bytes, kSegmentOverheadBytes);
+  const uint64_t padding = (queue_.size() + 1) * kSectorBytes;
+  return minus_or_zero(room, queued_bytes_ + flying_bytes_ + padding);
+}
+
+void WalWriter::prepare_if_needed() {
+  if (dead_ || preparer_.running() || preparer_.ready() || retry_timer_ != 0) return;
+  if (!preparing_failed_) {
+    prepare(align_sector(options_.segment_bytes), keep_free_);
+  } else if (blocked_bytes_ != 0) {
+    // The reserve is for this: what was admitted must get through.
+    PROBE("wal: a small segment out of the reserve");
+    prepare(
+        std::max(blocked_bytes_ + kSegmentOverheadBytes,
+                 std::min<uint64_t>(align_sector(options_.segment_bytes), kSmallestPreparedBytes)),
+        0);
+  }
+}
+
+void WalWriter::prepare(uint64_t bytes, uint64_t keep_free) {
+  const bool last_resort = keep_free == 0 && preparing_failed_;
+  const Preparer::Request request{.number = ++number_max_, .bytes = bytes, .keep_free = keep_free};
+  preparer_.start(request, [this, last_resort](Result<void> result) {
+    const bool failed_before = preparing_failed_;
+    if (!result) {
+      preparing_failed_ = true;
+      if (!failed_before) {
+        logger_.warn("log_segment_not_prepared", {{"error", result.error().message}});
+      }
+      if (last_resort) {
+        retry_timer_ = clock_.at(clock_.now_us() + kRetryPreparingUs, [this] {
+          retry_timer_ = 0;
+          retry_preparing();
+        });
+      }
+    } else if (!last_resort) {
+      preparing_failed_ = false;
+    }
+    kick();
+    if (on_space_change_) on_space_change_();
+  });
+}
+
+void WalWriter::retry_preparing() {
+  if (!preparing_failed_ || preparer_.running() || dead_) return;
+  preparing_failed_ = false;
+  if (retry_timer_ != 0) clock_.cancel(std::exchange(retry_timer_, 0));
+  prepare_if_needed();
+}
+
+uint64_t WalWriter::log_bytes() const {
+  uint64_t bytes = offset_;
+  for (size_t i = 0; i + 1 < segments_.size(); ++i) bytes += segments_[i].end;
+  return bytes;
+}
+
+std::vector<std::string> WalWriter::forget_to(Index index) {
+  std::vector<std::string> paths;
+  size_t count = 0;
+  while (count + 1 < segments_.size() && segments_[count + 1].header.first_index <= index + 1) {
+    paths.push_back(segment_path(segments_[count].number));
+    ++count;
+  }
+  segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(count));
+  return paths;
+}
+
+// --- Idleness
+
+void WalWriter::arm_idle_timer(uint64_t when_us) {
+  idle_timer_ = clock_.at(when_us, [this] {
+    idle_timer_ = 0;
+    idle_check();
+  });
+}
+
+void WalWriter::idle_check() {
+  if (dead_ || marked_ || flying_ != nullptr || !queue_.empty()) return;
+  const uint64_t due_us = last_landed_us_ + kIdleMarkerUs;
+  if (clock_.now_us() < due_us) {
+    arm_idle_timer(due_us);
+    return;
+  }
+  write_idle_marker();
+}
+
+void WalWriter::write_idle_marker() {
+  if (offset_ + kSectorBytes > file_bytes_) {
+    marked_ = true;
+    return;
+  }
+  PROBE("wal: idle marker");
+  auto flight = std::make_shared<Flight>();
+  flight->bytes = std::exchange(spare_, {});
+  flight->bytes.clear();
+  begin_batch(flight->bytes);
+  flight->size = align_sector(flight->bytes.size());
+  flight->last_index = durable_index_;
+  flight->marker_only = true;
+  launch(std::move(flight));
+}
+
+void WalWriter::quiesce(UniqueFunction<void()> done) {
+  quiescing_.push_back(std::move(done));
+  clock_.post([this, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired()) settle_quiesce();
+  });
+}
+
+void WalWriter::settle_quiesce() {
+  if (quiescing_.empty()) return;
+  if (!dead_) {
+    if (flying_ != nullptr || !queue_.empty()) return;
+    if (!marked_) write_idle_marker();
+    if (!marked_) return;
+  }
+  for (auto& done : std::exchange(quiescing_, {})) done();
+}
+
+}  // namespace doozer::storage

@@ -1,0 +1,165 @@
+// Group commit on the loop's side: gathers records into batches, hands one at a time to the log
+// lane, decides when the log goes on to the next segment, writes the idle marker, tells what is
+// durable. What a batch looks like: docs/wal-format.md.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/function.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "env/clock.h"
+#include "env/disk.h"
+#include "storage/log_shape.h"
+#include "storage/log_tail.h"
+#include "storage/preparer.h"
+#include "storage/storage.h"
+
+namespace doozer::storage {
+
+struct WriterStart {
+  Ownership owner;
+  Incarnation incarnation;
+  StorageOptions options;
+  LogShape shape;
+  std::vector<SegmentInfo> segments;  ///< the last one is written on
+  SegmentLink end;                    ///< of the last one
+  uint64_t number_max = 0;
+};
+
+/// The world around the writer; all borrowed.
+struct WriterWorld {
+  env::Disk& disk;
+  env::Lanes& lanes;
+  env::Clock& clock;
+  const Logger& logger;
+};
+
+struct WriterStats {
+  uint64_t syncs = 0;
+  uint64_t batches = 0;
+  uint64_t sync_us_last = 0;
+  uint64_t sync_us_max = 0;
+};
+
+class WalWriter {
+ public:
+  WalWriter(const WriterWorld& world, WriterStart start, std::unique_ptr<env::File> file);
+  ~WalWriter();
+  WalWriter(const WalWriter&) = delete;
+  WalWriter& operator=(const WalWriter&) = delete;
+
+  void append(const raft::Entry& entry);
+  void truncate_from(Index index);
+  void set_hard_state(const raft::HardState& hard_state);
+  void settle_doubt();
+  void flush(uint64_t tag);
+  void on_persisted(UniqueFunction<void(Result<uint64_t>)> handler);
+  /// Calls `done` once everything is durable and a marker vouches for it (or the log is dead).
+  void quiesce(UniqueFunction<void()> done);
+  /// Hears after every synced batch that `durable_index()` may have risen.
+  void on_progress(UniqueFunction<void()> handler) { on_progress_ = std::move(handler); }
+  /// Hears when a segment was prepared or could not be.
+  void on_space_change(UniqueFunction<void()> handler) { on_space_change_ = std::move(handler); }
+
+  bool dead() const { return dead_; }
+  Index durable_index() const { return durable_index_; }
+  size_t pending_bytes() const { return static_cast<size_t>(queued_bytes_ + flying_bytes_); }
+  /// Bytes that may certainly still be written: prepared, and not asked for by what is pending.
+  uint64_t prepared_room() const;
+  /// The last try to prepare a segment failed for want of space.
+  bool preparing_failed() const { return preparing_failed_; }
+  /// What preparing a segment must leave free on the disk.
+  void set_keep_free(uint64_t bytes) { keep_free_ = bytes; }
+  /// Space may be there again: tries once more what failed.
+  void retry_preparing();
+
+  /// What counts, oldest first; the last one is being written.
+  const std::vector<SegmentInfo>& segments() const { return segments_; }
+  /// Takes segments out of the books that only entries up to `index` need; returns their paths.
+  std::vector<std::string> forget_to(Index index);
+  /// In all segments, as written.
+  uint64_t log_bytes() const;
+  const WriterStats& stats() const { return stats_; }
+
+ private:
+  struct Batch {
+    std::string bytes;
+    uint64_t tag = 0;      ///< of the newest flush() that this batch completes; 0: none
+    bool flushed = false;  ///< may go
+    DurableState state_before;
+    Index first_index;  ///< of the next entry before this batch
+    Term previous_term;
+    Index last_index;  ///< after it
+  };
+  struct Flight;
+
+  Batch& open_batch();
+  void record_added(Batch& batch);
+  void kick();
+  void launch(std::shared_ptr<Flight> flight);
+  bool fits(uint64_t bytes) const { return offset_ + bytes + kSectorBytes <= file_bytes_; }
+  void turn_over(Flight& flight);
+  void landed(const std::shared_ptr<Flight>& flight, Result<void> result);
+  void trim_previous();
+  void prepare_if_needed();
+  void prepare(uint64_t bytes, uint64_t keep_free);
+  void tell(uint64_t tag);
+  void die(Error error);
+  void arm_idle_timer(uint64_t when_us);
+  void idle_check();
+  void write_idle_marker();
+  void settle_quiesce();
+
+  // Fixed after construction.
+  env::Disk& disk_;
+  env::Lanes& lanes_;
+  env::Clock& clock_;
+  const Logger& logger_;
+  const Ownership owner_;
+  const Incarnation incarnation_;
+  const StorageOptions options_;
+  const uint64_t batch_bytes_max_;
+  const std::shared_ptr<LogTail> tail_;  ///< the log lane's
+
+  // Volatile: what has been asked for.
+  LogShape shape_;
+  std::deque<Batch> queue_;
+  uint64_t queued_bytes_ = 0;
+  uint64_t tag_asked_ = 0;
+  std::string spare_;  ///< a used batch buffer
+
+  // Volatile: what is on its way or durable.
+  std::shared_ptr<Flight> flying_;
+  uint64_t flying_bytes_ = 0;
+  uint64_t tag_told_ = 0;
+  Index durable_index_;
+  uint64_t offset_ = 0;
+  uint64_t file_bytes_ = 0;
+  bool provisional_ = true;  ///< the segment was made at start and is not all zeros: leave it soon
+  bool marked_ = false;      ///< a marker vouches for the last batch
+  std::vector<SegmentInfo> segments_;
+  uint64_t number_max_ = 0;
+  bool dead_ = false;
+
+  Preparer preparer_;
+  bool preparing_failed_ = false;
+  uint64_t keep_free_ = 0;
+  uint64_t blocked_bytes_ = 0;  ///< a batch of this size waits for a segment; 0: none
+  env::TimerId retry_timer_ = 0;
+
+  env::TimerId idle_timer_ = 0;
+  uint64_t last_landed_us_ = 0;
+  WriterStats stats_;
+  UniqueFunction<void(Result<uint64_t>)> on_persisted_;
+  UniqueFunction<void()> on_progress_;
+  UniqueFunction<void()> on_space_change_;
+  std::vector<UniqueFunction<void()>> quiescing_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace doozer::storage
