@@ -102,6 +102,7 @@ class Kill9(doozer_system.SystemTest):
             revision = c.rev()
             self.assertGreaterEqual(revision, self.checked, 'the revision went back')
             events = c.events(self.checked + 1, revision)
+            self.files_before = dict(self.files)
             self.assertEqual([e.rev for e in events],
                              list(range(self.checked + 1, revision + 1)), 'a gap or a repeat')
             for e in events:
@@ -156,25 +157,59 @@ class Kill9(doozer_system.SystemTest):
                 how = asked.get((e['path'], e.value.decode()))
                 self.assertIn(how, ('acknowledged', 'unknown'), 'event %r was %s' % (e, how))
         self.check_order(loads, events)
+        self.check_last(loads)
         return acknowledged
 
     def check_order(self, loads, events):
-        """What became an event of one connection did so in the order sent, so nothing unknown
-        came after something unsent, and an acknowledged DEL is not undone by an earlier SET."""
+        """What became an event of one connection did so in the order sent, and an acknowledged DEL
+        stands between the SETs before it and those after."""
         place_of = {}
         for load in loads:
             for place, (kind, path, value) in enumerate(load.attempts):
                 if kind == 'set':
                     place_of[path, value] = (load.number, place)
-        last = {}
+        last = {}     # connection -> place of its last event
+        of_path = {}  # path -> places of its SET events, None for a DEL, as they happened
         for e in events:
-            if e['flags'] != 4 or not e['path'].startswith('/load/'):
-                continue
-            if (e['path'], e.value.decode()) not in place_of:
-                continue
-            number, place = place_of[e['path'], e.value.decode()]
-            self.assertGreater(place, last.get(number, -1), 'applied out of order')
-            last[number] = place
+            if e['flags'] == 8:
+                of_path.setdefault(e['path'], []).append(None)
+            elif (e['path'], e.value.decode()) in place_of:
+                number, place = place_of[e['path'], e.value.decode()]
+                self.assertGreater(place, last.get(number, -1), 'applied out of order')
+                last[number] = place
+                of_path.setdefault(e['path'], []).append(place)
+        for load in loads:
+            for place, (kind, path, _) in enumerate(load.attempts):
+                if kind == 'del' and place in load.answers:
+                    self.check_deleted(path, place, of_path.get(path, []))
+
+    def check_deleted(self, path, place, happened):
+        standing = -1 if path in self.files_before else None
+        for event in happened:
+            if event is not None and event > place:
+                break
+            standing = event
+        self.assertIsNone(standing, 'an acknowledged DEL of %s did not happen' % path)
+
+    def check_last(self, loads):
+        """The files hold what the last acknowledged write of each left, or a later unknown one."""
+        for load in loads:
+            may_be = {}  # path -> the values that it may have now; None: no file
+            for place, (kind, path, value) in enumerate(load.attempts):
+                if kind == 'refused':
+                    continue
+                left = value if kind == 'set' else None
+                if place in load.answers:
+                    may_be[path] = [left]
+                else:
+                    may_be.setdefault(path, self.before(path)).append(left)
+            for path, values in may_be.items():
+                found = self.files.get(path)
+                self.assertIn(found and found[0].decode(), values, path)
+
+    def before(self, path):
+        found = self.files_before.get(path)
+        return [found and found[0].decode()]
 
 
 if __name__ == '__main__':
