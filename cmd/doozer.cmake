@@ -8,3 +8,19 @@ doozer_room(cli EXCEPTIONS
   DEPS base)
 find_package(nlohmann_json REQUIRED)
 target_link_libraries(doozer_cli PRIVATE nlohmann_json::nlohmann_json)
+doozer_tests(cli
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_archive_test.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_args_test.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_format_test.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_texts_test.cc
+  DEPS cli client)
+if(TARGET cli_test)
+  target_compile_definitions(cli_test PRIVATE DOOZER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+endif()
+
+# What talks to a server: needs the blocking client.
+doozer_room(cli_commands EXCEPTIONS
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_commands.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_import.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_process.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_tree.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_watch.cc
+  DEPS cli)

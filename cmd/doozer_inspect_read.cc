@@ -119,7 +119,8 @@ Result<void> apply_entry(core::Machine& machine, const raft::Entry& entry) {
 
 Result<SnapshotFinding> read_snapshot(env::Disk& disk, const std::string& path,
                                       std::unique_ptr<core::Machine>* machine) {
-  SnapshotFinding found{.path = path};
+  SnapshotFinding found;
+  found.path = path;
   {
     TRY_ASSIGN(const auto file, disk.open(path, env::OpenMode::read));
     TRY_ASSIGN(found.file_bytes, file->size());

@@ -1,0 +1,100 @@
+// The command line `doozer`: reads argv, connects, runs one command, exits by the table in
+// cmd/doozer_table.h.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "base/check.h"
+#include "cmd/doozer_args.h"
+#include "cmd/doozer_format.h"
+#include "cmd/doozer_help.h"
+#include "cmd/doozer_process.h"
+#include "cmd/doozer_session.h"
+
+namespace doozer::cli {
+namespace {
+
+std::string environment_variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+int finish(const Result<>& printed) {
+  if (printed) return kExitOk;
+  write_error(format_error(printed.error(), "", {}));
+  return kExitRefused;
+}
+
+/// What needs no server; nullopt if the command is none of those.
+std::optional<int> run_without_server(const Invocation& invocation) {
+  if (invocation.version) return finish(write_output("doozer " DOOZER_VERSION "\n"));
+  const CommandRow* topic = invocation.command;
+  if (!invocation.help && topic->name == "man") return finish(write_output(man_page()));
+  if (!invocation.help && topic->name == "completion") {
+    const auto script = completion_script(invocation.arguments[0]);
+    if (script) return finish(write_output(*script));
+    write_error(format_error(script.error(), hint_for(*topic, script.error(), false), {}));
+    return kExitUsage;
+  }
+  if (!invocation.help && topic->name != "help") return std::nullopt;
+  if (!invocation.help) {
+    if (invocation.arguments.empty()) return finish(write_output(help_text()));
+    topic = find_command(invocation.arguments[0]);
+    if (topic == nullptr) {
+      write_error(fmt::format("doozer: unknown command {}\n  All commands: doozer help\n",
+                              invocation.arguments[0]));
+      return kExitUsage;
+    }
+  }
+  return finish(write_output(topic == nullptr ? help_text() : command_help_text(*topic)));
+}
+
+/// A watch may live long: its user hears when it is blind for a while.
+void tell_connection(const ConnectionEvent& event) {
+  if (event.kind == ConnectionEvent::Kind::lost) {
+    write_error(fmt::format("doozer: connection to {} lost ({}); looking for a server\n",
+                            event.address, event.error.message));
+  }
+}
+
+/// A read before the command's own work: what it says on standard error goes by `style`.
+int run(const Invocation& invocation) {
+  Style style{.json = invocation.json, .colour = !invocation.json && output_takes_colour()};
+  Style error_style{.json = invocation.json, .colour = !invocation.json && error_takes_colour()};
+  const auto complain = [&](const Error& error, bool connected) {
+    write_error(format_error(error, hint_for(*invocation.command, error, connected), error_style));
+    return exit_status(error.code, connected);
+  };
+
+  Options options = invocation.client;
+  if (invocation.command->name == "watch" || invocation.command->name == "wait") {
+    options.on_connection = tell_connection;
+  }
+  auto client = Client::connect(std::move(options));
+  if (!client) return complain(client.error(), /*connected=*/false);
+  Session session{invocation, style, std::move(*client)};
+  const Handler handler = find_handler(invocation.command->name);
+  CHECK(handler != nullptr);
+  const auto status = handler(session);
+  if (!status) return complain(status.error(), session.client.connection().connected);
+  return *status;
+}
+
+int main_of(const std::vector<std::string>& words) {
+  prepare_process();
+  const auto invocation = parse_command_line(words, environment_variable);
+  if (!invocation) {
+    write_error(format_error(invocation.error(), "What there is: doozer help",
+                             {.json = false, .colour = error_takes_colour()}));
+    return kExitUsage;
+  }
+  if (const auto done = run_without_server(*invocation)) return *done;
+  return run(*invocation);
+}
+
+}  // namespace
+}  // namespace doozer::cli
+
+int main(int argc, char** argv) {
+  return doozer::cli::main_of(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+}
