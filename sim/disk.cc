@@ -169,7 +169,7 @@ class SimFile final : public env::File {
     TRY(usable());
     const Operation operation{.number = ++world_->reads,
                               .kind = OpKind::read,
-                              .path = path_,
+                              .path = name(),
                               .to = {},
                               .offset = offset,
                               .size = out.size(),
@@ -182,23 +182,23 @@ class SimFile final : public env::File {
   }
   Result<void> write_at(uint64_t offset, std::string_view bytes) override {
     TRY(changeable());
-    return world_->write(file_, path_, offset, bytes);
+    return world_->write(file_, name(), offset, bytes);
   }
   Result<void> sync() override {
     TRY(changeable());
     return world_->perform(
-        {.kind = OpKind::sync, .path = path_}, [this] { world_->medium.sync(file_); },
+        {.kind = OpKind::sync, .path = name()}, [this] { world_->medium.sync(file_); },
         [this] { world_->medium.fail_sync(file_); });
   }
   Result<void> resize(uint64_t size) override {
     TRY(changeable());
-    return world_->perform({.kind = OpKind::resize, .path = path_, .to = {}, .size = size},
+    return world_->perform({.kind = OpKind::resize, .path = name(), .to = {}, .size = size},
                            [this, size] { world_->medium.resize(file_, size); });
   }
   Result<void> allocate(uint64_t size) override {
     TRY(changeable());
     bool fits = true;
-    TRY(world_->perform({.kind = OpKind::allocate, .path = path_, .to = {}, .size = size},
+    TRY(world_->perform({.kind = OpKind::allocate, .path = name(), .to = {}, .size = size},
                         [&] { fits = world_->medium.allocate(file_, size); }));
     if (!fits) {
       return fail(Code::no_space, "allocation of " + std::to_string(size) + " bytes for file " +
@@ -212,6 +212,7 @@ class SimFile final : public env::File {
   }
 
  private:
+  std::string name() const { return world_->medium.name_of(file_).value_or(path_); }
   Result<void> usable() const {
     TRY(world_->usable());
     if (world_->boot != boot_) {

@@ -41,7 +41,7 @@ std::string_view op_kind_name(OpKind kind);
 struct Operation {
   uint64_t number = 0;
   OpKind kind = OpKind::write;
-  std::string path = {};  ///< of a file: the one that it was opened by
+  std::string path = {};  ///< of a file: as it is called now, else as it was opened
   std::string to = {};    ///< rename
   uint64_t offset = 0;
   uint64_t size = 0;       ///< bytes, or the new size

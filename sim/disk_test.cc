@@ -476,6 +476,17 @@ TEST(SimDisk, LogsEachOperationWithItsLabel) {
             "6 sync_directory  (publishing)\n");
 }
 
+TEST(SimDisk, AFileIsLoggedByTheNameThatItHasAtThatMoment) {
+  SimDisk disk;
+  const auto file = open(disk, "a", OpenMode::create);
+  ASSERT_TRUE(disk.rename("a", "b"));
+  ASSERT_TRUE(file->write_at(0, "x"));
+  EXPECT_EQ(disk.log().back().path, "b");
+  ASSERT_TRUE(disk.remove("b"));
+  ASSERT_TRUE(file->write_at(0, "x"));
+  EXPECT_EQ(disk.log().back().path, "a") << "nameless: as it was opened";
+}
+
 TEST(SimDisk, TheSameSeedGivesTheSameBytesAndDigestAnotherSeedOthers) {
   const auto run = [](uint64_t seed) {
     SimDisk disk({.seed = seed});

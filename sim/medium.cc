@@ -39,6 +39,13 @@ std::optional<NodeId> Medium::find(std::string_view path) const {
   return found->second;
 }
 
+std::optional<std::string> Medium::name_of(NodeId node) const {
+  for (const auto& [path, id] : names_) {
+    if (id == node) return path;
+  }
+  return std::nullopt;
+}
+
 bool Medium::is_directory(std::string_view path) const {
   if (path.empty()) return true;
   const auto found = find(path);

@@ -46,6 +46,8 @@ class Medium {
 
   // --- Names. Paths are relative, "" is the top; REQUIRES the caller to have checked what exists.
   std::optional<NodeId> find(std::string_view path) const;
+  /// Its first name; nullopt if it has none any more.
+  std::optional<std::string> name_of(NodeId node) const;
   bool is_directory(std::string_view path) const;
   std::vector<std::string> list(std::string_view directory) const;
   NodeId create(std::string_view path, bool directory);

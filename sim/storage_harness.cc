@@ -119,7 +119,9 @@ void Session::note_created() {
                         .term = Term(1),
                         .kind = raft::EntryKind::configuration,
                         .payload = raft::encode_configuration(one_voter())}});
-  model_.durable = 1;
+  model_.add({.kind = LogStep::Kind::hard_state,
+              .hard_state = {.term = Term(1), .vote = {}, .commit = {}}});
+  model_.durable = 2;
 }
 
 void Session::persisted(Result<uint64_t> tag) {
