@@ -48,6 +48,8 @@ constexpr uint64_t kSlicesPerTurnUs =
     1'500;  ///< no further posted slice is begun after so much of a turn; the rest go first next turn
 constexpr int64_t kSliceSteps = 500;  ///< one slice of a cursor (base/budget.h)
 constexpr size_t kHandshakesPerTurn = 2;
+constexpr size_t kHandshakesPendingMax =
+    1'024;  ///< of one listener; further connections wait in the backlog
 constexpr size_t kAcceptsPerTurn = 64;  ///< of one listener
 
 // --- History and snapshots

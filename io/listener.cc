@@ -58,6 +58,7 @@ Result<UniqueFd> listen_on(const SocketAddress& address) {
 
 Result<std::unique_ptr<SocketListener>> SocketListener::open(Loop& loop,
                                                              const env::ListenOptions& options,
+                                                             const TlsServer* tls,
                                                              env::AcceptEvents& events) {
   TRY_ASSIGN(const HostPort where, parse_host_port(options.address));
   TRY_ASSIGN(const std::vector<SocketAddress> addresses, resolve_blocking(where));
@@ -67,21 +68,23 @@ Result<std::unique_ptr<SocketListener>> SocketListener::open(Loop& loop,
     if (socket || socket.error().code == Code::conflict) break;
   }
   TRY(socket);
-  auto listener = std::unique_ptr<SocketListener>(new SocketListener(loop, options, events));
+  auto listener = std::unique_ptr<SocketListener>(new SocketListener(loop, options, tls, events));
   listener->address_ = local_address_of(socket->get());
   TRY(listener->Watch::open(std::move(*socket)));
   listener->arm_read();
   return listener;
 }
 
-SocketListener::SocketListener(Loop& loop, const env::ListenOptions& options,
+SocketListener::SocketListener(Loop& loop, const env::ListenOptions& options, const TlsServer* tls,
                                env::AcceptEvents& events)
     : Watch(loop.poller()),
       loop_(loop),
       events_(events),
       stream_class_(options.stream_class),
+      tls_(tls),
       spare_(open_spare()),
-      refusals_(loop, events) {}
+      refusals_(loop, events),
+      handshakes_(loop, options.stream_class, *this) {}
 
 SocketListener::~SocketListener() {
   if (destroyed_ != nullptr) *destroyed_ = true;
@@ -92,22 +95,42 @@ void SocketListener::on_ready() {
   bool destroyed = false;
   destroyed_ = &destroyed;
   bool more = true;
-  for (size_t i = 0; i < kAcceptsPerTurn && more; ++i) {
+  for (size_t i = 0; i < kAcceptsPerTurn && more && !full(); ++i) {
     more = accept_one();
     if (destroyed) return;
   }
   destroyed_ = nullptr;
+  if (full() || rest_timer_ != 0) return;
   if (more) {
     loop_.enqueue(stream_class_, *this);
-  } else if (rest_timer_ == 0) {
+  } else {
     arm_read();
   }
+}
+
+void SocketListener::on_handshake(std::unique_ptr<env::AcceptedStream> stream) {
+  go_on();
+  events_.on_accept(std::move(stream));
+}
+
+void SocketListener::on_handshake_failed(const Error& error) {
+  go_on();
+  refusals_.note("tls " + std::string(code_name(error.code)), error);
+}
+
+// One handshake less is under way: if they were too many, the backlog is looked at again.
+void SocketListener::go_on() {
+  if (handshakes_.pending() + 1 == kHandshakesPendingMax) loop_.enqueue(stream_class_, *this);
 }
 
 // False if nobody waits any more or the listener must rest. It may be destroyed by the call.
 bool SocketListener::accept_one() {
   SocketAddress from;
   UniqueFd fd(::accept4(this->fd(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd && tls_ != nullptr) {
+    handshakes_.begin(std::move(fd), from.to_string(), tls_->context());
+    return true;
+  }
   if (fd) {
     events_.on_accept(
         std::make_unique<AcceptedSocket>(loop_, stream_class_, std::move(fd), from.to_string()));

@@ -5,30 +5,43 @@
 #include <memory>
 #include <string>
 
+#include "base/limits.h"
 #include "env/net.h"
 #include "io/loop.h"
 #include "io/poller.h"
 #include "io/ready.h"
 #include "io/refusals.h"
+#include "io/tls_context.h"
+#include "io/tls_handshakes.h"
 
 namespace doozer::io {
 
-/// Accepts up to kAcceptsPerTurn connections a turn. When the process is out of descriptors, a
+/// Accepts up to kAcceptsPerTurn connections a turn, and with TLS only while fewer than
+/// kHandshakesPendingMax handshakes are under way. When the process is out of descriptors, a
 /// spare one is given up for a moment to accept and close: the peer sees its connection refused
 /// instead of waiting, and the backlog does not wake us for ever.
-class SocketListener final : public env::Listener, private Ready, private Watch {
+class SocketListener final : public env::Listener,
+                             private Ready,
+                             private Watch,
+                             private TlsHandshakes::Events {
  public:
   /// Errors: bad_argument, conflict (in use), not_found (the name), io_error.
   static Result<std::unique_ptr<SocketListener>> open(Loop& loop, const env::ListenOptions& options,
+                                                      const TlsServer* tls,
                                                       env::AcceptEvents& events);
   ~SocketListener() override;
   const std::string& address() const override { return address_; }
 
  private:
-  SocketListener(Loop& loop, const env::ListenOptions& options, env::AcceptEvents& events);
+  SocketListener(Loop& loop, const env::ListenOptions& options, const TlsServer* tls,
+                 env::AcceptEvents& events);
   void on_ready() override;
   void on_readable() override { loop_.enqueue(stream_class_, *this); }
   void on_writable() override {}
+  void on_handshake(std::unique_ptr<env::AcceptedStream> stream) override;
+  void on_handshake_failed(const Error& error) override;
+  bool full() const { return handshakes_.pending() >= kHandshakesPendingMax; }
+  void go_on();
   bool accept_one();
   bool refuse_one(int error);
   void rest_a_while();
@@ -37,10 +50,12 @@ class SocketListener final : public env::Listener, private Ready, private Watch 
   Loop& loop_;
   env::AcceptEvents& events_;
   const env::StreamClass stream_class_;
+  const TlsServer* const tls_;
   std::string address_;
 
   UniqueFd spare_;
   Refusals refusals_;
+  TlsHandshakes handshakes_;
   env::TimerId rest_timer_ = 0;
   bool* destroyed_ = nullptr;  // set by the destructor, for the call that runs
 };

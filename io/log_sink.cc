@@ -67,9 +67,9 @@ void FdLogSink::write(const LogRecord& record) {
   if (torn_) text = "\n";
   if (dropped_untold_ > 0) {
     text += render({.level = LogLevel::warn,
-                   .event = "log_dropped",
-                   .context = record.context,
-                   .fields = {{"count", dropped_untold_}}});
+                    .event = "log_dropped",
+                    .context = record.context,
+                    .fields = {{"count", dropped_untold_}}});
   }
   text += render(record);
   if (deliver(text)) {

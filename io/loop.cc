@@ -18,6 +18,8 @@ namespace {
 // not asked.
 constexpr uint64_t kShortTurnUs = 300;
 
+constexpr size_t kTlsRecordBytes = 16 * kKiB;  // RFC 8446, section 5.1
+
 uint64_t clock_us(clockid_t clock) {
   timespec time{};
   CHECK(clock_gettime(clock, &time) == 0);
@@ -36,7 +38,7 @@ Result<std::unique_ptr<Loop>> Loop::create() {
 }
 
 Loop::Loop(std::unique_ptr<Poller> poller)
-    : poller_(std::move(poller)), read_buffer_(kReadChunkBytes) {}
+    : poller_(std::move(poller)), read_buffer_(kReadChunkBytes), record_buffer_(kTlsRecordBytes) {}
 
 // What callables own may reach back into the loop, so they go first, while all of it still stands.
 Loop::~Loop() {
@@ -113,6 +115,16 @@ void Loop::enqueue(env::StreamClass stream_class, Ready& item) {
   UNREACHABLE();
 }
 
+bool Loop::take_handshake_step() {
+  if (handshake_steps_ >= kHandshakesPerTurn) {
+    ++stats_.handshakes_put_off;
+    return false;
+  }
+  ++handshake_steps_;
+  ++stats_.handshake_steps;
+  return true;
+}
+
 // How long nothing will be there to do: 0 if there is something, -1 if only the world can tell.
 int64_t Loop::block_us(uint64_t now_us) const {
   if (!control_.empty() || !bulk_.empty() || !clients_.empty() || !slices_.empty()) return 0;
@@ -129,6 +141,7 @@ void Loop::turn_once(int64_t block_us_max) {
 
   const uint64_t began_us = now_us();
   ++turn_;
+  handshake_steps_ = 0;
   ran_ = false;
   timers_due_us_ = began_us;
   const size_t slices = slices_.size();

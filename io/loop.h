@@ -28,10 +28,12 @@ namespace doozer::io {
 class Poller;
 
 struct LoopStats {
-  uint64_t turns = 0;             ///< in which something ran
-  uint64_t wake_ups = 0;          ///< times that the loop had blocked
-  uint64_t turn_cpu_us_max = 0;   ///< the longest turn, in CPU time of the thread
-  uint64_t turns_over_limit = 0;  ///< turns over kLoopTurnMaxMs of CPU time
+  uint64_t turns = 0;               ///< in which something ran
+  uint64_t wake_ups = 0;            ///< times that the loop had blocked
+  uint64_t turn_cpu_us_max = 0;     ///< the longest turn, in CPU time of the thread
+  uint64_t turns_over_limit = 0;    ///< turns over kLoopTurnMaxMs of CPU time
+  uint64_t handshake_steps = 0;     ///< costly steps of TLS handshakes
+  uint64_t handshakes_put_off = 0;  ///< steps that had to wait for a later turn
 };
 
 class Loop final : public env::Clock {
@@ -71,6 +73,10 @@ class Loop final : public env::Clock {
   void enqueue(env::StreamClass stream_class, Ready& item);
   /// kReadChunkBytes that all streams of the loop read into; good until the callback returns.
   std::span<char> read_buffer() { return read_buffer_; }
+  /// Room for one TLS record; as read_buffer(), which holds what is being decrypted meanwhile.
+  std::span<char> record_buffer() { return record_buffer_; }
+  /// Takes one of the kHandshakesPerTurn steps of this turn; false if they are used up.
+  bool take_handshake_step();
   Poller& poller() { return *poller_; }
   /// The number of the current turn.
   uint64_t turn() const { return turn_; }
@@ -89,6 +95,7 @@ class Loop final : public env::Clock {
   // Fixed after construction.
   std::unique_ptr<Poller> poller_;
   std::vector<char> read_buffer_;
+  std::vector<char> record_buffer_;
 
   // Of the loop's thread.
   TimerHeap timers_;
@@ -99,7 +106,8 @@ class Loop final : public env::Clock {
   std::vector<UniqueFunction<void()>> slices_;
   std::vector<UniqueFunction<void()>> hooks_;
   uint64_t turn_ = 0;
-  bool ran_ = false;  // in this turn
+  size_t handshake_steps_ = 0;  // in this turn
+  bool ran_ = false;            // in this turn
   LoopStats stats_;
   uint64_t cpu_sample_us_ = 0;      // CPU time of the thread when it was last asked for
   uint64_t unsampled_wall_us_ = 0;  // spent in turns since then

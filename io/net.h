@@ -8,12 +8,14 @@
 
 #include "env/net.h"
 #include "io/loop.h"
+#include "io/tls_context.h"
 
 namespace doozer::io {
 
 class RealNet final : public env::Net {
  public:
-  explicit RealNet(Loop& loop) : loop_(loop) {}
+  /// `tls` is the certificate for listeners with TLS and must outlive them; null: none can be made.
+  explicit RealNet(Loop& loop, const TlsServer* tls = nullptr) : loop_(loop), tls_(tls) {}
   /// Besides "HOST:PORT", ":PORT" listens on all interfaces. A name is resolved at once, which may
   /// block: listen before serving begins.
   Result<std::unique_ptr<env::Listener>> listen(const env::ListenOptions& options,
@@ -23,6 +25,8 @@ class RealNet final : public env::Net {
 
  private:
   Loop& loop_;
+  const TlsServer* const tls_;
+  TlsClients clients_;
 };
 
 }  // namespace doozer::io
