@@ -13,13 +13,18 @@ namespace {
 
 std::string temporary_path(uint64_t number) { return segment_path(number) + ".tmp"; }
 
-Result<std::unique_ptr<env::File>> create_file(env::Disk& disk, const Preparer::Request& request) {
+/// Lowers request.bytes to what there is room for.
+Result<std::unique_ptr<env::File>> create_file(env::Disk& disk, Preparer::Request& request) {
   TRY_ASSIGN(const uint64_t free, disk.free_bytes());
-  if (free < request.bytes + request.keep_free) {
-    return fail(Code::no_space, "cannot prepare a log segment of " + std::to_string(request.bytes) +
+  if (free < request.bytes_min + request.keep_free) {
+    return fail(Code::no_space, "cannot prepare a log segment of " +
+                                    std::to_string(request.bytes_min) +
                                     " bytes: " + std::to_string(free) + " are free, " +
                                     std::to_string(request.keep_free) + " are kept");
   }
+  const uint64_t room = (free - request.keep_free) / kSectorBytes * kSectorBytes;
+  if (room < request.bytes) PROBE("wal: the next segment is smaller for want of space");
+  request.bytes = std::min(request.bytes, room);
   const std::string path = temporary_path(request.number);
   TRY_ASSIGN(const bool stale, disk.exists(path));
   if (stale) TRY(disk.remove(path));
@@ -44,6 +49,7 @@ void Preparer::start(const Request& request, UniqueFunction<void(Result<void>)> 
   CHECK(!running_);
   CHECK(ready_ == nullptr);
   CHECK(request.bytes % kSectorBytes == 0);
+  CHECK(request.bytes_min % kSectorBytes == 0);
   running_ = true;
   done_ = std::move(done);
   auto work = std::make_shared<Work>();
@@ -54,7 +60,7 @@ void Preparer::start(const Request& request, UniqueFunction<void(Result<void>)> 
 /// One job: the creation, or one MiB, or the name.
 void Preparer::step(std::shared_ptr<Work> work) {
   auto job = [&disk = disk_, work]() -> Result<void> {
-    const Request& request = work->request;
+    Request& request = work->request;
     if (work->file == nullptr) {
       TRY_ASSIGN(work->file, create_file(disk, request));
       return {};

@@ -20,6 +20,7 @@ class Preparer {
   struct Request {
     uint64_t number = 0;
     uint64_t bytes = 0;
+    uint64_t bytes_min = 0;  ///< make it that small if there is no room for more
     uint64_t keep_free = 0;  ///< answer no_space rather than leave less than this on the disk
   };
   /// REQUIRES !running() and !ready(). `done` hears success or the first error (no_space,

@@ -14,8 +14,7 @@ tl::unexpected<Error> SnapshotFileReader::corrupt(const std::string& why) const 
 Result<std::unique_ptr<SnapshotFileReader>> SnapshotFileReader::open(env::Disk& disk,
                                                                      std::string path) {
   TRY_ASSIGN(auto file, disk.open(path, env::OpenMode::read));
-  std::unique_ptr<SnapshotFileReader> reader(
-      new SnapshotFileReader(std::move(file), std::move(path)));
+  auto reader = std::make_unique<SnapshotFileReader>(std::move(file), std::move(path));
   TRY(reader->read_header());
   return reader;
 }

@@ -16,6 +16,9 @@ namespace doozer::storage {
 
 class SnapshotFileReader final : public SnapshotReader {
  public:
+  /// For open() alone.
+  SnapshotFileReader(std::unique_ptr<env::File> file, std::string path)
+      : window_(std::move(file)), path_(std::move(path)) {}
   /// Errors: not_found, io_error, corrupt, unsupported.
   static Result<std::unique_ptr<SnapshotFileReader>> open(env::Disk& disk, std::string path);
 
@@ -27,8 +30,6 @@ class SnapshotFileReader final : public SnapshotReader {
   const SnapshotTotals& totals() const { return totals_; }
 
  private:
-  SnapshotFileReader(std::unique_ptr<env::File> file, std::string path)
-      : window_(std::move(file)), path_(std::move(path)) {}
   struct Stored {
     SnapshotRecordHead head;
     std::string_view bytes;

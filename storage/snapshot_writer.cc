@@ -138,7 +138,10 @@ void SnapshotTask::finish(UniqueFunction<void(Result<void>)> done) {
           self->end(self->first_error_);
           return;
         }
-        self->place_.when_durable(self->header_.point.index, [self] { self->publish(); });
+        self->place_.when_durable(self->header_.point.index, [self](Result<void> covered) {
+          if (!covered) self->first_error_ = std::move(covered);
+          self->publish();
+        });
       });
 }
 

@@ -18,8 +18,9 @@ namespace doozer::storage {
 struct SnapshotPlace {
   env::Disk& disk;
   env::Lanes& lanes;
-  /// Calls back (at once perhaps) when the durable log covers the index. Dropped with the storage.
-  std::function<void(Index, UniqueFunction<void()>)> when_durable;
+  /// Calls back (at once perhaps) when the durable log covers the index, or the error when it never
+  /// will. Dropped with the storage.
+  std::function<void(Index, UniqueFunction<void(Result<void>)>)> when_durable;
   /// The file is there under its name.
   std::function<void(const SnapshotHeader&, uint64_t file_bytes)> published;
 };

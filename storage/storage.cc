@@ -63,14 +63,14 @@ class FileStorage final : public Storage {
   StorageStats stats() const override;
 
  private:
-  void when_durable(Index index, UniqueFunction<void()> then);
+  void when_durable(Index index, UniqueFunction<void(Result<void>)> then);
   void run_durable();
   void published(const SnapshotHeader& header, uint64_t file_bytes);
   void remove_on_bulk_lane(std::vector<std::string> paths);
 
   struct Waiting {
     Index index;
-    UniqueFunction<void()> then;
+    UniqueFunction<void(Result<void>)> then;
   };
 
   env::Disk& disk_;
@@ -121,7 +121,8 @@ FileStorage::FileStorage(env::Disk& disk, env::Lanes& lanes, env::Clock& clock,
   writer_.on_progress([this] { run_durable(); });
   writer_.on_space_change([this] { space_.refresh(); });
   space_.on_refresh([this] {
-    const uint64_t wanted = options_.segment_bytes + options_.disk_reserve_bytes + snapshot_room_;
+    const uint64_t wanted =
+        writer_.smallest_segment() + options_.disk_reserve_bytes + snapshot_room_;
     if (writer_.preparing_failed() && space_.free_bytes() >= wanted) writer_.retry_preparing();
   });
 }
@@ -159,7 +160,7 @@ Result<void> FileStorage::admit(size_t bytes, bool reserve_ok) {
   const uint64_t log_reserve = std::min<uint64_t>(options_.disk_reserve_bytes,
                                                   options_.segment_bytes / kReserveSegmentShare);
   if (writer_.preparing_failed() && room < cost + log_reserve) {
-    return refuse(options_.segment_bytes + kept, "the next log segment and the next snapshot");
+    return refuse(writer_.smallest_segment() + kept, "the next log segment and the next snapshot");
   }
   return {};
 }
@@ -180,7 +181,7 @@ Result<std::unique_ptr<SnapshotWriter>> FileStorage::write_snapshot(const Snapsh
       .disk = disk_,
       .lanes = lanes_,
       .when_durable =
-          [this, alive](Index index, UniqueFunction<void()> then) {
+          [this, alive](Index index, UniqueFunction<void(Result<void>)> then) {
             if (!alive.expired()) when_durable(index, std::move(then));
           },
       .published =
@@ -191,7 +192,7 @@ Result<std::unique_ptr<SnapshotWriter>> FileStorage::write_snapshot(const Snapsh
   return make_snapshot_writer(std::move(place), header);
 }
 
-void FileStorage::when_durable(Index index, UniqueFunction<void()> then) {
+void FileStorage::when_durable(Index index, UniqueFunction<void(Result<void>)> then) {
   if (writer_.durable_index() < index) PROBE("snapshot: waits for the log to cover it");
   waiting_.push_back({.index = index, .then = std::move(then)});
   run_durable();
@@ -199,13 +200,14 @@ void FileStorage::when_durable(Index index, UniqueFunction<void()> then) {
 
 void FileStorage::run_durable() {
   for (size_t i = 0; i < waiting_.size();) {
-    if (waiting_[i].index > writer_.durable_index()) {
+    const bool covered = waiting_[i].index <= writer_.durable_index();
+    if (!covered && !writer_.dead()) {
       ++i;
       continue;
     }
     auto then = std::move(waiting_[i].then);
     waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(i));
-    then();
+    then(covered ? Result<void>() : fail(Code::io_error, "the log cannot be written any more"));
   }
 }
 

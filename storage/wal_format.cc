@@ -130,6 +130,7 @@ std::string encode_segment_header(const SegmentHeader& header) {
   writer.u64(header.previous.number);
   writer.u64(header.previous.end);
   writer.u32(header.previous.crc);
+  writer.u64(header.synced_to);
   writer.u64(header.first_index.value());
   writer.u64(header.previous_term.value());
   write_state(writer, header.state);
@@ -171,6 +172,7 @@ Result<DecodedHeader> decode_segment_header(std::string_view sector) {
   header.previous.number = reader.u64();
   header.previous.end = reader.u64();
   header.previous.crc = reader.u32();
+  header.synced_to = reader.u64();
   header.first_index = Index(reader.u64());
   header.previous_term = Term(reader.u64());
   header.state = read_state(reader);

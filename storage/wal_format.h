@@ -19,7 +19,7 @@ constexpr uint32_t kWalFormat = 1;
 /// Batches begin at multiples of this; a machine loses or tears whole sectors only.
 constexpr uint64_t kSectorBytes = 512;
 constexpr size_t kRecordHeadBytes = 9;  ///< crc:u32 size:u32 type:u8
-constexpr size_t kHeaderRecordBytes = kRecordHeadBytes + 126;
+constexpr size_t kHeaderRecordBytes = kRecordHeadBytes + 134;
 constexpr size_t kMarkerRecordBytes = kRecordHeadBytes + 52;
 constexpr size_t kEntryOverheadBytes = kRecordHeadBytes + 17;  ///< of an entry besides its payload
 /// A batch holds at most kLogBatchBytesMax and then one more record; recovery may put what a small
@@ -66,8 +66,9 @@ struct SegmentHeader {
   uint64_t file_bytes = 0;
   Incarnation incarnation;
   SegmentLink previous;
-  Index first_index;   ///< of the next entry
-  Term previous_term;  ///< of the entry before it
+  uint64_t synced_to = 0;  ///< below it all was synced before the file got its name; 0: nothing
+  Index first_index;       ///< of the next entry
+  Term previous_term;      ///< of the entry before it
   DurableState state;
 
   bool operator==(const SegmentHeader&) const = default;

@@ -24,15 +24,17 @@ Result<void> remove_all(env::Disk& disk, const std::vector<std::string>& paths) 
 /// Errors: as write_whole_segment.
 Result<void> fill_segment(env::File& file, const SealedSegment& segment) {
   TRY(file.allocate(segment.header.file_bytes));
-  std::string start = encode_segment_header(segment.header);
+  // The name appears only after the sync, so header and marker may vouch for the whole batch.
   std::string batch = segment.batch;
+  SegmentHeader header = segment.header;
+  header.synced_to = kSectorBytes + align_sector(batch.size());
+  std::string start = encode_segment_header(header);
   const uint32_t seed =
       segment_seed(segment.header.cluster, segment.header.identity, segment.header.number);
   TRY_ASSIGN(const DecodedHeader decoded, decode_segment_header(start));
-  // The name appears only after the sync, so this marker may vouch for its own batch.
   const Marker marker{.number = segment.header.number,
                       .offset = kSectorBytes,
-                      .synced_to = kSectorBytes + align_sector(batch.size()),
+                      .synced_to = header.synced_to,
                       .header_crc = decoded.crc,
                       .batch_bytes = 0,
                       .last_index = segment.last_index};

@@ -40,7 +40,7 @@ class LogScanner {
   Result<void> walk_links();
   Result<void> judge_newer_files();
   Result<void> scan_segment(uint64_t number);
-  Result<void> check_place(const SegmentHeader& header, uint64_t file_size);
+  Result<void> check_place(const SegmentHeader& header);
   Result<void> read_records(SegmentReader& reader);
   Result<void> judge_end(SegmentReader& reader);
   void begin_tail(const SegmentLink& link);
@@ -53,7 +53,7 @@ class LogScanner {
   std::vector<uint64_t> chain_;     ///< numbers of what counts, oldest first
   bool begun_behind_last_ = false;  ///< something was written to a newer file
   Extents extents_;
-  uint64_t synced_to_ = 0;  ///< as the markers of the segment being read say
+  uint64_t synced_to_ = 0;  ///< as header and markers of the segment being read say
   LogScan scan_;
 };
 
@@ -134,7 +134,7 @@ Result<void> LogScanner::judge_newer_files() {
   return {};
 }
 
-Result<void> LogScanner::check_place(const SegmentHeader& header, uint64_t file_size) {
+Result<void> LogScanner::check_place(const SegmentHeader& header) {
   if (scan_.segments.empty()) {
     scan_.shape = LogShape(header);
     return {};
@@ -143,7 +143,6 @@ Result<void> LogScanner::check_place(const SegmentHeader& header, uint64_t file_
       header.previous_term != scan_.shape.last_term()) {
     return corrupt(header.number, 0, "the header does not follow the segment before it");
   }
-  (void)file_size;
   scan_.shape.set_state(header.state);
   return {};
 }
@@ -152,7 +151,7 @@ Result<void> LogScanner::scan_segment(uint64_t number) {
   TRY_ASSIGN(SegmentReader reader, SegmentReader::open(disk_, number));
   if (!reader.header()) return corrupt(number, 0, "the segment header does not check");
   const SegmentHeader header = reader.header()->header;
-  TRY(check_place(header, reader.file_size()));
+  TRY(check_place(header));
   uint64_t end = header.file_bytes;
   const SegmentHeader* next = nullptr;
   if (number != last()) {
@@ -172,7 +171,7 @@ Result<void> LogScanner::scan_segment(uint64_t number) {
                             .file_bytes = reader.file_size(),
                             .extents = {}});
   begin_tail(header.previous);
-  synced_to_ = 0;
+  synced_to_ = header.synced_to;
   TRY(read_records(reader));
   if (next == nullptr) {
     TRY(judge_end(reader));

@@ -281,6 +281,7 @@ void WalWriter::die(Error error) {
   queued_bytes_ = 0;
   logger_.error("log_dead", {{"error", error.message}});
   if (on_persisted_) on_persisted_(fail(std::move(error)));
+  if (on_progress_) on_progress_();
   settle_quiesce();
 }
 
@@ -298,25 +299,27 @@ uint64_t WalWriter::prepared_room() const {
 void WalWriter::prepare_if_needed() {
   if (dead_ || preparer_.running() || preparer_.ready() || retry_timer_ != 0) return;
   if (!preparing_failed_) {
-    prepare(align_sector(options_.segment_bytes), keep_free_);
+    prepare(align_sector(options_.segment_bytes), smallest_segment(), keep_free_);
   } else if (blocked_bytes_ != 0) {
     // The reserve is for this: what was admitted must get through.
     PROBE("wal: a small segment out of the reserve");
-    prepare(
-        std::max(blocked_bytes_ + kSegmentOverheadBytes,
-                 std::min<uint64_t>(align_sector(options_.segment_bytes), kSmallestPreparedBytes)),
-        0);
+    const uint64_t bytes = std::max(blocked_bytes_ + kSegmentOverheadBytes, smallest_segment());
+    prepare(bytes, bytes, 0);
   }
 }
 
-void WalWriter::prepare(uint64_t bytes, uint64_t keep_free) {
+uint64_t WalWriter::smallest_segment() const {
+  return std::min<uint64_t>(align_sector(options_.segment_bytes), kSmallestPreparedBytes);
+}
+
+void WalWriter::prepare(uint64_t bytes, uint64_t bytes_min, uint64_t keep_free) {
   const bool last_resort = keep_free == 0 && preparing_failed_;
-  const Preparer::Request request{.number = ++number_max_, .bytes = bytes, .keep_free = keep_free};
+  const Preparer::Request request{
+      .number = ++number_max_, .bytes = bytes, .bytes_min = bytes_min, .keep_free = keep_free};
   preparer_.start(request, [this, last_resort](Result<void> result) {
-    const bool failed_before = preparing_failed_;
     if (!result) {
       preparing_failed_ = true;
-      if (!failed_before) {
+      if (!std::exchange(shortage_told_, true)) {
         logger_.warn("log_segment_not_prepared", {{"error", result.error().message}});
       }
       if (last_resort) {
@@ -327,6 +330,7 @@ void WalWriter::prepare(uint64_t bytes, uint64_t keep_free) {
       }
     } else if (!last_resort) {
       preparing_failed_ = false;
+      if (std::exchange(shortage_told_, false)) logger_.info("log_segment_prepared");
     }
     kick();
     if (on_space_change_) on_space_change_();
@@ -402,7 +406,8 @@ void WalWriter::quiesce(UniqueFunction<void()> done) {
 void WalWriter::settle_quiesce() {
   if (quiescing_.empty()) return;
   if (!dead_) {
-    if (flying_ != nullptr || !queue_.empty()) return;
+    const bool wanted = !queue_.empty() && queue_.front().flushed;
+    if (flying_ != nullptr || wanted) return;
     if (!marked_) write_idle_marker();
     if (!marked_) return;
   }

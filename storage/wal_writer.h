@@ -61,7 +61,7 @@ class WalWriter {
   void on_persisted(UniqueFunction<void(Result<uint64_t>)> handler);
   /// Calls `done` once everything is durable and a marker vouches for it (or the log is dead).
   void quiesce(UniqueFunction<void()> done);
-  /// Hears after every synced batch that `durable_index()` may have risen.
+  /// Hears after every synced batch, and when the log has died.
   void on_progress(UniqueFunction<void()> handler) { on_progress_ = std::move(handler); }
   /// Hears when a segment was prepared or could not be.
   void on_space_change(UniqueFunction<void()> handler) { on_space_change_ = std::move(handler); }
@@ -75,6 +75,8 @@ class WalWriter {
   bool preparing_failed() const { return preparing_failed_; }
   /// What preparing a segment must leave free on the disk.
   void set_keep_free(uint64_t bytes) { keep_free_ = bytes; }
+  /// A segment of less is not prepared but in need.
+  uint64_t smallest_segment() const;
   /// Space may be there again: tries once more what failed.
   void retry_preparing();
 
@@ -107,7 +109,7 @@ class WalWriter {
   void landed(const std::shared_ptr<Flight>& flight, Result<void> result);
   void trim_previous();
   void prepare_if_needed();
-  void prepare(uint64_t bytes, uint64_t keep_free);
+  void prepare(uint64_t bytes, uint64_t bytes_min, uint64_t keep_free);
   void tell(uint64_t tag);
   void die(Error error);
   void arm_idle_timer(uint64_t when_us);
@@ -148,6 +150,7 @@ class WalWriter {
 
   Preparer preparer_;
   bool preparing_failed_ = false;
+  bool shortage_told_ = false;
   uint64_t keep_free_ = 0;
   uint64_t blocked_bytes_ = 0;  ///< a batch of this size waits for a segment; 0: none
   env::TimerId retry_timer_ = 0;
