@@ -1,7 +1,7 @@
 // Finding a server: addresses, pauses, time limits, secrets, clusters.
 #include <gtest/gtest.h>
 
-#include "client/testing/world.h"
+#include "client/testing/fake_world.h"
 
 namespace doozer::client {
 namespace {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "client/limits.h"
-#include "client/testing/world.h"
+#include "client/testing/fake_world.h"
 
 namespace doozer::client {
 namespace {

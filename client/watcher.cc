@@ -96,6 +96,7 @@ void Watcher::ask_revision() {
                                    return;
                                  }
                                  self->next_ = {answer->rev + 1, 0};
+                                 if (self->beginning_) self->beginning_(self->next_);
                                  self->ask();
                                }});
 }

@@ -30,6 +30,8 @@ class Watcher final : public std::enable_shared_from_this<Watcher> {
   static std::shared_ptr<Watcher> start(Session& session, std::string glob, Position from,
                                         Handler handler);
 
+  /// If the position is not known yet ("now"), `then` hears it before the first event.
+  void on_beginning(UniqueFunction<void(Position)> then) { beginning_ = std::move(then); }
   /// The handler will not be called again.
   void cancel();
   /// After pause() at most what is under way is heard; resume() goes on.
@@ -52,6 +54,7 @@ class Watcher final : public std::enable_shared_from_this<Watcher> {
   const std::string glob_;
 
   Handler handler_;
+  UniqueFunction<void(Position)> beginning_;
   Position next_;
   int64_t in_revision_ = 0;    ///< matching events of next_.revision; 0: not known
   uint64_t continues_on_ = 0;  ///< the connection that holds our continuation; 0: none

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/probe.h"
-#include "client/testing/world.h"
+#include "client/testing/fake_world.h"
 
 namespace doozer::client {
 namespace {

@@ -14,6 +14,10 @@ int32_t verb_of(wire::Verb verb) { return static_cast<int32_t>(verb); }
 
 bool fake_match(std::string_view glob, std::string_view path) {
   if (glob.ends_with("**")) return path.starts_with(glob.substr(0, glob.size() - 2));
+  if (glob.ends_with("/*")) {
+    const std::string_view dir = glob.substr(0, glob.size() - 1);
+    return path.starts_with(dir) && path.find('/', dir.size()) == std::string_view::npos;
+  }
   return glob == path;
 }
 

@@ -126,7 +126,7 @@ class FakeServer final : public FakeEndpoint {
   uint64_t connections_ = 0;
 };
 
-/// `/a/**` matches what is below /a, `/**` everything, anything else itself.
+/// `/a/**` matches what is below /a, `/a/*` what is right below, anything else itself.
 bool fake_match(std::string_view glob, std::string_view path);
 
 }  // namespace doozer::client
