@@ -9,6 +9,7 @@ namespace doozer::server {
 namespace {
 
 constexpr uint64_t kLogLinesPerSecond = 10;
+constexpr size_t kServedBetweenLooks = 8;  // connections between two looks at the clock
 // A deadline may be overrun by this much: it saves moving timers for every half frame.
 constexpr uint64_t kDeadlineGrainUs = 50'000;
 
@@ -91,33 +92,40 @@ void Connections::touch(Connection& connection) {
 }
 
 void Connections::turn_end() {
-  // Serving one may touch others; those come in the same turn, until the slices' budget is used up.
+  // Serving one may touch others; those come in the same turn, until its time is used up.
+  const uint64_t began = clock_.now_us();
   Budget budget(kSliceSteps);
-  std::vector<uint64_t> again;
-  for (size_t i = 0; i < touched_.size(); ++i) {
-    const uint64_t id = touched_[i];
+  size_t served = 0;
+  while (!touched_.empty()) {
+    const uint64_t id = touched_.front();
+    touched_.pop_front();
     const auto found = connections_.find(id);
     if (found == connections_.end()) continue;
-    Held& held = found->second;
-    if (held.connection->turn_end(clock_.now_us(), budget)) again.push_back(id);
-    held.touched = false;  // only now: what it does to itself needs no second call
-    if (held.connection->dead()) {
-      remove(id);
-    } else {
-      set_deadline(held, held.connection->deadline_us());
-    }
+    serve(found->second, budget);
+    if (++served % kServedBetweenLooks == 0 && clock_.now_us() - began > kClientsPerTurnUs) break;
   }
-  touched_.clear();
-  for (const uint64_t id : again) {
+  for (const uint64_t id : again_) {
     const auto found = connections_.find(id);
     if (found != connections_.end()) touch(*found->second.connection);
   }
+  again_.clear();
   if (!touched_.empty()) clock_.post([] {});
   arm_timer();
   if (closing_ && connections_.empty() && closed_) {
     UniqueFunction<void()> closed = std::move(closed_);
     closed_ = {};
     closed();
+  }
+}
+
+void Connections::serve(Held& held, Budget& budget) {
+  Connection& connection = *held.connection;
+  if (connection.turn_end(clock_.now_us(), budget)) again_.push_back(connection.id());
+  held.touched = false;  // only now: what it does to itself needs no second call
+  if (connection.dead()) {
+    remove(connection.id());
+  } else {
+    set_deadline(held, connection.deadline_us());
   }
 }
 

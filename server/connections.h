@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <set>
 #include <string>
@@ -61,6 +62,7 @@ class Connections final : public env::AcceptEvents {
     uint64_t deadline_us = 0;  ///< as it stands in deadlines_; 0: not there
   };
   void refuse(std::string_view peer, std::string_view why, size_t limit);
+  void serve(Held& held, Budget& budget);
   void remove(uint64_t id);
   std::vector<uint64_t> ids() const;  ///< in rising order
   void set_deadline(Held& held, uint64_t deadline_us);

@@ -123,6 +123,7 @@ Result<void> Server::listen() {
 }
 
 void Server::on_leading() {
+  if (phase_ != Phase::booting) return;  // asked to stop before it began
   const std::string& advertised =
       options_.config.advertise.empty() ? address() : options_.config.advertise;
   boot_writes_ = boot_writes({.identity = identity(),
