@@ -11,7 +11,7 @@
 namespace doozer::storage {
 namespace {
 
-constexpr uint64_t kHeaderMagic = 0x4C41575A524F4F44;  // "DOOZRWAL"
+constexpr uint64_t kHeaderMagic = 0x4C4157525A4F4F44;  // "DOOZRWAL"
 constexpr uint64_t kMarkerMagic = 0x636E79737A6F6F64;  // "doozsync"
 constexpr size_t kCrcBytes = 4;
 constexpr size_t kTypeAt = 8;
