@@ -79,7 +79,8 @@ class Connections final : public env::AcceptEvents {
   // Volatile.
   std::unordered_map<uint64_t, Held> connections_;  ///< never iterated where the order shows
   std::unordered_map<std::string, size_t> per_address_;
-  std::vector<uint64_t> touched_;                      ///< in the order of the touches
+  std::deque<uint64_t> touched_;  ///< to be served, in the order of the touches
+  std::vector<uint64_t> again_;   ///< served, and wanting more next turn
   std::set<std::pair<uint64_t, uint64_t>> deadlines_;  ///< (when, id)
   env::TimerId timer_ = 0;
   uint64_t next_id_ = 1;
