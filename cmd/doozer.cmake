@@ -24,3 +24,8 @@ doozer_room(cli_commands EXCEPTIONS
           ${CMAKE_CURRENT_LIST_DIR}/doozer_process.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_tree.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_watch.cc
   DEPS cli)
+if(TARGET doozer_facade)
+  add_executable(doozer ${CMAKE_CURRENT_LIST_DIR}/doozer.cc)
+  target_link_libraries(doozer PRIVATE doozer_cli_commands doozer_cli doozer_facade)
+  target_compile_definitions(doozer PRIVATE DOOZER_VERSION="${PROJECT_VERSION}")
+endif()
