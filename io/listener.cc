@@ -87,19 +87,16 @@ SocketListener::SocketListener(Loop& loop, const env::ListenOptions& options, co
       handshakes_(loop, options.stream_class, *this) {}
 
 SocketListener::~SocketListener() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
   if (rest_timer_ != 0) loop_.cancel(rest_timer_);
 }
 
 void SocketListener::on_ready() {
-  bool destroyed = false;
-  destroyed_ = &destroyed;
+  const AliveGuard guard(alive_);
   bool more = true;
   for (size_t i = 0; i < kAcceptsPerTurn && more && !full(); ++i) {
     more = accept_one();
-    if (destroyed) return;
+    if (guard.gone()) return;
   }
-  destroyed_ = nullptr;
   if (full() || rest_timer_ != 0) return;
   if (more) {
     loop_.enqueue(stream_class_, *this);

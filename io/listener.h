@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "env/net.h"
+#include "io/alive.h"
 #include "io/loop.h"
 #include "io/poller.h"
 #include "io/ready.h"
@@ -57,7 +58,7 @@ class SocketListener final : public env::Listener,
   Refusals refusals_;
   TlsHandshakes handshakes_;
   env::TimerId rest_timer_ = 0;
-  bool* destroyed_ = nullptr;  // set by the destructor, for the call that runs
+  Alive alive_;
 };
 
 }  // namespace doozer::io

@@ -55,9 +55,7 @@ SocketStream::SocketStream(Loop& loop, const env::DialOptions& options, env::Str
       connector_(std::make_unique<Connector>(loop, options, static_cast<Ready&>(*this))),
       stream_class_(options.stream_class) {}
 
-SocketStream::~SocketStream() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
-}
+SocketStream::~SocketStream() = default;
 
 void SocketStream::write(std::string bytes) {
   if (bytes.empty() || dead_ || ending_ || failure_ != nullptr) return;
@@ -107,18 +105,15 @@ void SocketStream::on_writable() {
 }
 
 void SocketStream::on_ready() {
-  bool destroyed = false;
-  destroyed_ = &destroyed;
-  const bool alive = [&] {
-    if (connector_ != nullptr && !connected()) return false;
-    if (failure_ != nullptr && !is_open()) return fail_now(std::move(*failure_));
-    if (writable_ && failure_ == nullptr && !flush()) return false;
-    // A failed send does not make unread what the peer had said before.
-    if (failure_ != nullptr) readable_ = true;
-    return !readable_ || paused_ || read_ended_ || read_once();
-  }();
-  if (!alive) return;
-  destroyed_ = nullptr;
+  if (connector_ != nullptr && !connected()) return;
+  if (failure_ != nullptr && !is_open()) {
+    fail_now(std::move(*failure_));
+    return;
+  }
+  if (writable_ && failure_ == nullptr && !flush()) return;
+  // A failed send does not make unread what the peer had said before.
+  if (failure_ != nullptr) readable_ = true;
+  if (readable_ && !paused_ && !read_ended_ && !read_once()) return;
   if (failure_ == nullptr) return;
   if (readable_ && !paused_ && !read_ended_) {
     enqueue();
@@ -136,9 +131,9 @@ bool SocketStream::connected() {
   if (Result<void> opened = open(std::move(*outcome)); !opened) {
     return fail_now(std::move(opened).error());
   }
-  bool& destroyed = *destroyed_;
+  const AliveGuard guard(alive_);
   events_.on_connected();
-  if (destroyed) return false;
+  if (guard.gone()) return false;
   if (!paused_) arm_read();
   if (!queue_.empty()) {
     writable_ = true;
@@ -168,9 +163,9 @@ bool SocketStream::flush() {
   }
   if (queue_.empty() && ending_) send_end();
   if (taken == 0) return true;
-  bool& destroyed = *destroyed_;
+  const AliveGuard guard(alive_);
   events_.on_progress();
-  return !destroyed;
+  return !guard.gone();
 }
 
 bool SocketStream::read_once() {
@@ -183,14 +178,14 @@ bool SocketStream::read_once() {
     return fail_now(errno_error(errno, "connection to " + peer_ + ": receive"));
   }
   readable_ = count == static_cast<ssize_t>(buffer.size());
-  bool& destroyed = *destroyed_;
+  const AliveGuard guard(alive_);
   if (count > 0) {
     events_.on_bytes({buffer.data(), static_cast<size_t>(count)});
   } else if (count == 0) {
     read_ended_ = true;
     events_.on_end();
   }
-  if (destroyed) return false;
+  if (guard.gone()) return false;
   if (read_ended_ || paused_) return true;
   if (readable_) {
     enqueue();
@@ -217,7 +212,6 @@ bool SocketStream::fail_now(Error error) {
   close();
   unlink();
   queue_ = {};
-  destroyed_ = nullptr;
   events_.on_failed(error);
   return false;
 }

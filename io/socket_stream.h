@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "env/net.h"
+#include "io/alive.h"
 #include "io/connector.h"
 #include "io/loop.h"
 #include "io/poller.h"
@@ -56,7 +57,7 @@ class SocketStream final : public env::Stream, private Ready, private Watch {
   std::unique_ptr<Connector> connector_;  // until connected
   std::unique_ptr<Error> failure_;        // to be told in the next turn
   SendQueue queue_;
-  bool* destroyed_ = nullptr;  // set by the destructor, for the call that runs
+  Alive alive_;
   env::StreamClass stream_class_;
   bool readable_ = false;
   bool writable_ = false;

@@ -144,10 +144,8 @@ TlsStream::TlsStream(Loop& loop, env::StreamClass stream_class, UniqueFd fd, std
 // A stream of which all is sent ends in good order, as a plain one would; one that dies with bytes
 // unsent must look cut off.
 TlsStream::~TlsStream() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
   loop_.cancel(timer_);
   if (plain_ != nullptr && established_ && !ending_ && unsent() == 0) {
-    destroyed_ = nullptr;
     ERR_clear_error();
     SSL_shutdown(ssl_.get());
     flush();
@@ -244,17 +242,14 @@ void TlsStream::on_ready() {
 // Feeds what was received to OpenSSL, and the owner with what comes out of it.
 void TlsStream::run(std::string_view fresh) {
   if (plain_ == nullptr) return;
-  bool destroyed = false;
-  destroyed_ = &destroyed;
+  const AliveGuard guard(alive_);
   std::string kept = std::move(kept_in_);
   kept_in_.clear();
   if (!kept.empty()) kept += fresh;
   in_ = kept.empty() ? fresh : std::string_view(kept);
   waits_for_turn_ = false;
-  const bool alive =
-      (established_ || handshake()) && (!hears() || read_all()) && !destroyed && !ended_short();
-  if (destroyed || (!alive && plain_ == nullptr)) return;
-  destroyed_ = nullptr;
+  if ((established_ || handshake(guard)) && (!hears() || read_all(guard))) ended_short();
+  if (guard.gone() || plain_ == nullptr) return;
   kept_in_ = in_;
   in_ = {};
   flush();
@@ -266,7 +261,7 @@ void TlsStream::run(std::string_view fresh) {
   }
 }
 
-bool TlsStream::handshake() {
+bool TlsStream::handshake(const AliveGuard& guard) {
   SSL* const ssl = ssl_.get();
   // A server's costly step is the answer to the hello; a client's, and one that asks for
   // certificates, may be any.
@@ -285,10 +280,9 @@ bool TlsStream::handshake() {
     if (!before_.empty()) encrypt(std::exchange(before_, {}));
     if (ending_) end_now();
     flush();
-    bool& destroyed = *destroyed_;
     events_->on_connected();
     // The owner of an accepted stream hears from the next turn on.
-    return !destroyed && plain_ != nullptr && !server_;
+    return !guard.gone() && plain_ != nullptr && !server_;
   }
   if (SSL_get_error(ssl, result) != SSL_ERROR_WANT_READ) return fail_by("TLS handshake");
   if (plain_ended_ && in_.empty()) {
@@ -297,9 +291,8 @@ bool TlsStream::handshake() {
   return false;
 }
 
-bool TlsStream::read_all() {
+bool TlsStream::read_all(const AliveGuard& guard) {
   const std::span<char> buffer = loop_.record_buffer();
-  bool& destroyed = *destroyed_;
   while (hears()) {
     size_t count = 0;
     ERR_clear_error();
@@ -313,16 +306,15 @@ bool TlsStream::read_all() {
       read_ended_ = true;
       events_->on_end();
     }
-    if (destroyed || plain_ == nullptr) return false;
+    if (guard.gone() || plain_ == nullptr) return false;
   }
   return true;
 }
 
 // The connection ended although nobody had said that it would: an attacker may have cut it.
-bool TlsStream::ended_short() {
-  if (!plain_ended_ || !hears() || !in_.empty()) return false;
+void TlsStream::ended_short() {
+  if (!plain_ended_ || !hears() || !in_.empty()) return;
   fail_now({Code::closed, "TLS connection with " + peer_ + ": cut off by the peer"});
-  return true;
 }
 
 bool TlsStream::fail_by(std::string_view doing) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "env/net.h"
+#include "io/alive.h"
 #include "io/loop.h"
 #include "io/ready.h"
 #include "io/socket_stream.h"
@@ -53,10 +54,11 @@ class TlsStream final : public env::Stream, private env::StreamEvents, private R
   void make_ssl(const TlsContext& context, bool server);
   void limit_handshake(uint64_t us);
   void run(std::string_view fresh);
-  // These answer false when the stream is dead or destroyed, or nothing more can be done now.
-  bool handshake();
-  bool read_all();
-  bool ended_short();
+  // These answer false when the stream is dead or destroyed, or nothing more can be done now. They
+  // run under the guard of run().
+  bool handshake(const AliveGuard& guard);
+  bool read_all(const AliveGuard& guard);
+  void ended_short();
   bool fail_now(Error error);
   bool fail_by(std::string_view doing);  // by OpenSSL's queue of errors
   void encrypt(std::string_view bytes);
@@ -82,7 +84,7 @@ class TlsStream final : public env::Stream, private env::StreamEvents, private R
   std::string before_;              // written before the handshake was over
   std::unique_ptr<Error> failure_;  // to be told in the next turn
   env::TimerId timer_ = 0;          // of the handshake
-  bool* destroyed_ = nullptr;       // set by the destructor, for the call that runs
+  Alive alive_;
   const bool server_;
   bool attached_;
   bool connected_ = false;       // the plain stream is
