@@ -251,6 +251,11 @@ class Configuration(doozer_system.SystemTest):
         self.assertRegex(bad.stderr, r'bad\.toml:1: slots "0": must be at least 1')
         self.assertRegex(bad.stderr, r'bad\.toml:2: "lisen": unknown setting.*"listen"')
 
+    def test_the_packaged_example_is_a_good_file(self):
+        example = os.path.join(doozer_system.TOP, 'packaging', 'doozerd.toml')
+        done = self.run_doozerd('--check-config', '--config', example)
+        self.assertEqual((done.returncode, done.stderr), (0, ''), done)
+
     def test_usage_errors_exit_2_and_touch_nothing(self):
         for words in (['--nonsense'], ['--timeout', '5s'], ['start'], ['--tls-cert', 'x'],
                       ['--config', 'gone.toml'], ['--listen']):

@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""The command line `doozer` against a real server: what it prints, and how it exits."""
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+
+import doozer_system
+from doozer_system import program
+
+REFUSED, USAGE, NO_CONNECTION, UNKNOWN, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class CommandLine(doozer_system.SystemTest):
+
+    def setUp(self):
+        super().setUp()
+        program('doozer')
+        self.doozerd = self.server().start()
+
+    def doozer(self, *args, stdin=b'', status=0, **environment):
+        """Runs it to its end with bytes for text; checks the exit status, gives standard output."""
+        environment.setdefault('DOOZER_URI', self.doozerd.address)
+        ran = subprocess.run([program('doozer'), *args], input=stdin, capture_output=True,
+                             timeout=30, cwd=self.directory,
+                             env=doozer_system.clean_environment(**environment))
+        self.assertEqual(ran.returncode, status, '%r: %s %s' % (args, ran.stdout, ran.stderr))
+        self.errors = ran.stderr.decode()
+        if status:
+            self.assertTrue(self.errors.startswith(('doozer: ', '{')), self.errors)
+        else:
+            self.assertEqual(self.errors, '')
+        return ran.stdout
+
+    def start(self, *args):
+        child = subprocess.Popen([program('doozer'), *args], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, cwd=self.directory,
+                                 env=doozer_system.clean_environment(
+                                     DOOZER_URI=self.doozerd.address))
+        self.addCleanup(lambda: (child.kill(), child.communicate()))
+        return child
+
+    def raw(self):
+        client = self.doozerd.client()
+        self.addCleanup(client.close)
+        return client
+
+    # --- the original's commands and what they print
+
+    def test_the_originals_commands_print_what_they_always_did(self):
+        first = int(self.doozer('set', '/a/x', '0', stdin=b'one\n'))
+        self.assertEqual(self.doozer('get', '/a/x'), b'one\n')
+        self.assertEqual(self.doozer('stat', '/a/x'), b'%d 4\n' % first)
+        self.assertEqual(self.doozer('stat', '/a'), b'd 1\n')
+        self.assertEqual(int(self.doozer('add', '/a/y', stdin=b'')), first + 1)
+        self.assertEqual(self.doozer('rev'), b'%d\n' % (first + 1))
+        self.assertEqual(self.doozer('touch', '/a/x'), b'')
+        self.assertEqual(self.doozer('stat', '/a/x'), b'%d 4\n' % (first + 2))
+        self.assertEqual(self.doozer('nop'), b'')
+        self.assertEqual(self.doozer('rev'), b'%d\n' % (first + 3))
+        self.assertEqual(self.doozer('find', '/a'), b'/a\n/a/x\n/a/y\n')
+        self.assertEqual(self.doozer('walk', '/a/*'),
+                         b'/a/x %d 4\none\n\n/a/y %d 0\n\n' % (first + 2, first + 1))
+        self.assertEqual(self.doozer('del', '/a/x', '-1'), b'')
+        self.assertEqual(self.doozer('-r', str(first), 'wait', '/a/x'),
+                         b'/a/x %d set 4\none\n\n' % first)
+        self.assertEqual(self.doozer('-r', str(first + 3), 'wait', '/a/x'),
+                         b'/a/x %d del 0\n\n' % (first + 4))
+        self.assertEqual(self.doozer('-r', str(first + 3), 'wait', '/**'),
+                         b'/ %d nop 0\n\n' % (first + 3))
+        self.assertRegex(self.doozer('self'), rb'\A[A-Z2-7]{16}\Z')
+
+    def test_values_are_bytes(self):
+        value = bytes(range(256)) * 10
+        self.doozer('set', '/bytes', '0', stdin=value)
+        self.assertEqual(self.doozer('get', '/bytes'), value)
+
+    def test_a_value_comes_from_an_argument_a_file_or_standard_input(self):
+        with open(os.path.join(self.directory, 'value'), 'wb') as f:
+            f.write(b'from a file')
+        self.doozer('set', '/v', '0', 'from an argument')
+        self.assertEqual(self.doozer('get', '/v'), b'from an argument')
+        self.doozer('set', '/v', '-1', '-f', 'value')
+        self.assertEqual(self.doozer('get', '/v'), b'from a file')
+        self.doozer('set', '/v', '-1', '-f', '-', stdin=b'from standard input')
+        self.assertEqual(self.doozer('get', '/v'), b'from standard input')
+        self.doozer('set', '/v', '-1', '-f', 'nowhere', status=REFUSED)
+        self.assertIn('nowhere', self.errors)
+
+    # --- exit statuses
+
+    def test_a_refused_write_exits_1_and_changes_nothing(self):
+        rev = int(self.doozer('set', '/x', '0', 'a'))
+        for args in (['set', '/x', '0', 'b'], ['add', '/x', 'b'], ['del', '/x', str(rev - 1)],
+                     ['set', '/x/below', '0', 'b'], ['set', '/', '0', 'b'], ['set', '//', '0', 'b']):
+            self.doozer(*args, status=REFUSED)
+        self.assertEqual(self.doozer('get', '/x'), b'a')
+        self.assertEqual(int(self.doozer('rev')), rev)
+
+    def test_what_is_missing_exits_1_and_prints_nothing(self):
+        for args in (['get', '/none'], ['stat', '/none'], ['ls', '/none'], ['find', '/none'],
+                     ['tree', '/none'], ['export', '/none']):
+            self.assertEqual(self.doozer(*args, status=REFUSED), b'')
+            self.assertIn('/none', self.errors)
+
+    def test_a_wrong_command_line_exits_2(self):
+        for args in ([], ['frob'], ['get'], ['get', '/a', '/b'], ['set', '/a', 'x'],
+                     ['--frob', 'rev'], ['-a', 'doozer:?what=1', 'rev'], ['completion', 'csh']):
+            self.assertEqual(self.doozer(*args, status=USAGE), b'')
+
+    def test_no_server_exits_3_and_says_where_it_looked(self):
+        port = doozer_system.free_port()
+        self.doozer('-a', '127.0.0.1:%d' % port, 'set', '/a', '0', 'x', status=NO_CONNECTION)
+        self.assertIn(str(port), self.errors)
+
+    def test_a_write_whose_answer_never_came_exits_4(self):
+        self.doozerd.signal(signal.SIGSTOP)
+        try:
+            # The connection is made by the kernel; the server will never read what comes.
+            child = self.start('--timeout', '1s', 'set', '/a', '0', 'x')
+            child.communicate(timeout=30)
+            self.assertIn(child.returncode, (NO_CONNECTION, UNKNOWN))
+        finally:
+            self.doozerd.signal(signal.SIGCONT)
+
+    def test_wait_gives_up_after_its_time(self):
+        begun = time.monotonic()
+        self.doozer('wait', '/never', '--timeout', '300ms', status=REFUSED)
+        self.assertLess(time.monotonic() - begun, 10)
+        self.assertIn('within 300ms', self.errors)
+
+    # --- watch
+
+    def test_watch_prints_each_change_from_now_on_and_ctrl_c_is_quiet(self):
+        self.doozer('set', '/w/old', '0', 'before')
+        child = self.start('watch', '/w/**')
+        time.sleep(0.5)
+        first = int(self.doozer('set', '/w/a', '0', '1'))
+        self.doozer('del', '/w/a', '-1')
+        expected = b'/w/a %d set 1\n1\n/w/a %d del 0\n\n' % (first, first + 1)
+        seen = b''
+        while len(seen) < len(expected):
+            seen += os.read(child.stdout.fileno(), 4096)
+        self.assertEqual(seen, expected)
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(10), INTERRUPTED)
+        self.assertEqual(child.stderr.read(), b'')
+
+    def test_watch_from_a_revision_leaves_none_out_over_a_restart(self):
+        first = int(self.doozer('set', '/w', '0', '0'))
+        child = self.start('-r', str(first), 'watch', '/w', '--count', '20', '-o', 'json')
+        for i in range(1, 20):
+            self.doozer('set', '/w', '-1', str(i))
+            if i == 10:
+                self.doozerd.restart()
+        out, _ = child.communicate(timeout=30)
+        events = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([e['value'] for e in events], [str(i) for i in range(20)])
+        self.assertEqual(child.returncode, 0)
+
+    def test_watch_runs_a_command_for_each_event(self):
+        first = int(self.doozer('set', '/w', '0', 'one'))
+        self.doozer('set', '/w', '-1', 'two')
+        self.doozer('del', '/w', '-1')
+        script = 'echo "$DOOZER_PATH $DOOZER_REV $DOOZER_FLAG $(cat)"'
+        out = self.doozer('-r', str(first), 'watch', '/w', '--count', '3', '--exec', script)
+        self.assertEqual(out, b'/w %d set one\n/w %d set two\n/w %d del \n' %
+                         (first, first + 1, first + 2))
+
+    def test_a_command_that_reads_nothing_or_fails_does_not_end_the_watch(self):
+        first = int(self.doozer('set', '/w', '0', stdin=b'x' * 500000))
+        self.doozer('set', '/w', '-1', 'y')
+        child = self.start('-r', str(first), 'watch', '/w', '-n', '2', '--exec', 'exit 3')
+        _, errors = child.communicate(timeout=30)
+        self.assertEqual(child.returncode, 0)
+        self.assertEqual(errors.count(b'exited with status 3'), 2)
+
+    # --- trees
+
+    def fill(self):
+        for path in ('/t/a/x', '/t/a/y', '/t/a-b', '/t/c.d/e/f'):
+            self.doozer('set', path, '0', path)
+
+    def test_ls_find_and_tree(self):
+        self.fill()
+        self.assertEqual(self.doozer('ls', '/t'), b'a\na-b\nc.d\n')
+        self.assertRegex(self.doozer('ls', '-l', '/t'), rb'\A +d 2  a\n +\d+ 6  a-b\n +d 1  c.d\n\Z')
+        self.assertEqual(self.doozer('find', '/t').decode().split(),
+                         ['/t', '/t/a', '/t/a/x', '/t/a/y', '/t/a-b', '/t/c.d', '/t/c.d/e',
+                          '/t/c.d/e/f'])
+        self.assertEqual(self.doozer('find', '/t/a/x'), b'/t/a/x\n')
+        self.assertTrue(self.doozer('find', '/').startswith(b'/\n/ctl\n'))
+        drawn = self.doozer('tree', '/t').decode()
+        self.assertIn('├── a\n│   ├── x\n│   └── y\n├── a-b\n└── c.d\n    └── e\n        └── f\n',
+                      drawn)
+        self.assertTrue(drawn.endswith('3 directories, 4 files\n'))
+
+    def test_reads_at_a_revision_see_the_past(self):
+        self.fill()
+        before = self.doozer('rev').decode().strip()
+        self.doozer('set', '/t/new', '0', 'x')
+        self.doozer('del', '/t/a-b', '-1')
+        self.assertEqual(self.doozer('-r', before, 'ls', '/t'), b'a\na-b\nc.d\n')
+        self.assertEqual(self.doozer('-r', before, 'get', '/t/a-b'), b'/t/a-b')
+        self.assertIn(b'/t/a-b\n', self.doozer('-r', before, 'find', '/t'))
+        self.doozer('-r', before, 'get', '/t/new', status=REFUSED)
+
+    def test_json_is_json(self):
+        self.fill()
+        rev = json.loads(self.doozer('-o', 'json', 'set', '/j', '0', stdin=b'\xff\x00'))['rev']
+        self.assertEqual(json.loads(self.doozer('get', '/j', '-o', 'json')),
+                         {'path': '/j', 'rev': rev, 'value_base64': '/wA='})
+        self.assertEqual(json.loads(self.doozer('rev', '-o', 'json')), {'rev': rev})
+        self.assertEqual(json.loads(self.doozer('ls', '/t', '-o', 'json'))['names'],
+                         ['a', 'a-b', 'c.d'])
+        self.assertEqual(len(json.loads(self.doozer('ls', '-l', '/t', '-o', 'json'))['entries']), 3)
+        self.assertEqual(json.loads(self.doozer('stat', '/t', '-o', 'json')),
+                         {'path': '/t', 'type': 'directory', 'entries': 3})
+        self.assertEqual(len(json.loads(self.doozer('find', '/t', '-o', 'json'))['paths']), 8)
+        self.doozer('get', '/none', '-o', 'json', status=REFUSED)
+        self.assertEqual(json.loads(self.errors)['error']['code'], 'not_found')
+
+    # --- export and import
+
+    def test_export_and_import_keep_every_byte(self):
+        values = {'/e/%d' % i: bytes([i, 0, 255 - i]) * i for i in range(256)}
+        client = self.raw()
+        for tag in [client.send('SET', path=p, value=v, rev=0) for p, v in values.items()]:
+            self.ok(client.wait(tag))
+        self.doozer('export', '/e', '-f', 'tree.jsonl')
+        self.assertFalse(os.path.exists(os.path.join(self.directory, 'tree.jsonl.part')))
+        everything = self.doozer('export')
+        for path in values:
+            client.send('DEL', path=path, rev=-1)
+        self.doozer('nop')
+        self.assertRegex(self.doozer('import', '-f', 'tree.jsonl'), rb'created 256, unchanged 0')
+        walked = {path: value for path, value, _ in client.walk('/e/**')}
+        self.assertEqual(walked, values)
+        self.assertRegex(self.doozer('import', stdin=everything),
+                         rb'created 0, unchanged 256, replaced 0, conflicts 0, skipped under /ctl \d')
+
+    def test_import_tells_conflicts_and_leaves_them_alone(self):
+        self.fill()
+        archive = self.doozer('export', '/t')
+        self.doozer('set', '/t/a/x', '-1', 'changed')
+        self.doozer('del', '/t/a/y', '-1')
+        dry = self.doozer('import', '--dry-run', stdin=archive, status=REFUSED)
+        self.assertEqual(dry, b'dry run: created 1, unchanged 2, replaced 0, conflicts 1, '
+                              b'skipped under /ctl 0\n')
+        out = self.doozer('import', stdin=archive, status=REFUSED)
+        self.assertTrue(out.startswith(b'created 1, unchanged 2, replaced 0, conflicts 1'), out)
+        self.assertIn('/t/a/x', self.errors)
+        self.assertEqual(self.doozer('get', '/t/a/x'), b'changed')
+        self.assertIn(b'replaced 1', self.doozer('import', '--overwrite', stdin=archive))
+        self.assertEqual(self.doozer('get', '/t/a/x'), b'/t/a/x')
+
+    def test_a_damaged_export_writes_nothing(self):
+        self.fill()
+        archive = self.doozer('export', '/t')
+        for path in ('/t/a/x', '/t/a/y', '/t/a-b', '/t/c.d/e/f'):
+            self.doozer('del', path, '-1')
+        for damaged in (archive[:-1], archive[:len(archive) // 2], archive.replace(b'a-b', b'a-c')):
+            self.doozer('import', stdin=damaged, status=REFUSED)
+        self.doozer('stat', '/t', status=REFUSED)
+
+    # --- the rest
+
+    def test_secrets_come_by_uri_or_environment(self):
+        secured = self.server(environment={'DOOZER_RWSECRET': 'k&%', 'DOOZER_ROSECRET': 'r'}).start()
+        self.doozer('-a', secured.address, 'get', '/ctl/name', status=REFUSED)
+        self.doozer('-a', secured.address, 'set', '/x', '0', 'v', DOOZER_SECRET='k&%')
+        uri = 'doozer:?ca=%s&sk=k%%26%%25' % secured.address
+        self.assertEqual(self.doozer('get', '/x', DOOZER_URI=uri), b'v')
+        self.doozer('-a', secured.address, 'get', '/x', status=REFUSED, DOOZER_SECRET='wrong')
+        self.assertNotIn('wrong', self.errors)
+        self.doozer('-a', secured.address, 'set', '/x', '-1', 'v', status=REFUSED, DOOZER_SECRET='r')
+
+    def test_status_tells_of_the_server(self):
+        status = json.loads(self.doozer('status', '-o', 'json'))
+        self.assertIsInstance(status, dict)
+        self.assertIn(b': ', self.doozer('status'))
+
+    def test_a_reader_that_has_gone_ends_it_quietly(self):
+        self.doozer('set', '/big', '0', stdin=b'x' * 900000)
+        child = self.start('get', '/big')
+        child.stdout.close()
+        self.assertEqual(child.wait(30), -signal.SIGPIPE)
+        self.assertEqual(child.stderr.read(), b'')
+
+    def test_a_full_disk_behind_standard_output_is_told(self):
+        with open('/dev/full', 'wb') as full:
+            ran = subprocess.run([program('doozer'), 'rev'], stdout=full, stderr=subprocess.PIPE,
+                                 env=doozer_system.clean_environment(
+                                     DOOZER_URI=self.doozerd.address), timeout=30)
+        self.assertEqual(ran.returncode, REFUSED)
+        self.assertIn(b'No space left', ran.stderr)
+
+    def test_colours_come_only_on_a_terminal_and_only_if_wanted(self):
+        self.doozer('set', '/c', '0', 'x')
+
+        def on_terminal(**environment):
+            leader, follower = pty.openpty()
+            subprocess.run([program('doozer'), 'walk', '/c'], stdout=follower, timeout=30,
+                           env=doozer_system.clean_environment(
+                               DOOZER_URI=self.doozerd.address, TERM='xterm', **environment))
+            os.close(follower)
+            shown = os.read(leader, 4096)
+            os.close(leader)
+            return shown
+
+        self.assertNotIn(b'\x1b', self.doozer('walk', '/c'))
+        self.assertIn(b'\x1b[1m', on_terminal())
+        self.assertNotIn(b'\x1b', on_terminal(NO_COLOR='1'))
+
+    def test_help_version_completion_and_man_need_no_server(self):
+        nowhere = {'DOOZER_URI': '127.0.0.1:1'}
+        self.assertIn(b'Exit status:', self.doozer('help', **nowhere))
+        self.assertEqual(self.doozer('help', 'set', **nowhere), self.doozer('set', '-h', **nowhere))
+        self.assertRegex(self.doozer('--version', **nowhere), rb'\Adoozer \d')
+        self.assertTrue(self.doozer('man', **nowhere).startswith(b'.\\"'))
+        script = self.doozer('completion', 'bash', **nowhere).decode()
+        ask = 'COMP_WORDS=(doozer %s); COMP_CWORD=%d; _doozer; echo "${COMPREPLY[@]}"'
+        for words, count, answer in (('wa', 1, 'wait walk watch'), ('watch --ex', 2, '--exec'),
+                                     ('-o j', 2, 'json'), ('completion f', 2, 'fish')):
+            ran = subprocess.run(['bash', '-c', script + ask % (words, count)], text=True,
+                                 capture_output=True, timeout=30)
+            self.assertEqual(ran.stdout.strip(), answer, ran.stderr)
+
+
+if __name__ == '__main__':
+    doozer_system.main()
