@@ -31,7 +31,8 @@ class StreamEvents {
   virtual void on_end() = 0;
   /// The stream is dead: reset, time-out, failed dial or handshake. The last call.
   /// Codes: refused (nobody listens there), timed_out, permission_denied (certificate), closed,
-  /// io_error.
+  /// io_error; of a dial also bad_argument (the address, the files of the options) and not_found
+  /// (the host's name).
   virtual void on_failed(const Error& error) = 0;
 };
 
