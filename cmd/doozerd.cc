@@ -74,7 +74,13 @@ class Process {
     TRY_ASSIGN(signals_, io::Signals::watch(*loop_, [this](int number) { on_signal(number); }));
     TRY_ASSIGN(disk_, io::RealDisk::open_directory(config_.data_dir, true));
     TRY_ASSIGN(lanes_, io::ThreadLanes::start(*loop_));
-    net_ = std::make_unique<io::RealNet>(*loop_);
+    if (config_.tls()) {
+      TRY_ASSIGN(tls_, io::TlsServer::load({.cert_file = config_.tls_cert,
+                                            .key_file = config_.tls_key,
+                                            .client_ca_file = {}}));
+      warn_of_expiry();
+    }
+    net_ = std::make_unique<io::RealNet>(*loop_, tls_.get());
     server::ServerOptions options;
     options.config = config_;
     options.secrets = invocation_.configured.secrets;
@@ -92,7 +98,7 @@ class Process {
 
   void warn_of_expiry() {
     constexpr int64_t kWarnSeconds = 30LL * 24 * 3600;
-    const int64_t left = net_->server_certificate_not_after() - loop_->wall_us() / 1'000'000;
+    const int64_t left = tls_->not_after_s() - loop_->wall_us() / 1'000'000;
     if (left < kWarnSeconds) {
       logger_.warn("certificate_expires",
                    {{"file", std::string_view(config_.tls_cert)}, {"days", left / (24 * 3600)}});
@@ -116,11 +122,11 @@ class Process {
   }
 
   void reload() {
-    if (!config_.tls()) {
+    if (tls_ == nullptr) {
       logger_.info("nothing_to_reload", {{"why", "no --tls-cert"}});
       return;
     }
-    if (auto reloaded = net_->reload_server_tls(); !reloaded) {
+    if (auto reloaded = tls_->reload(); !reloaded) {
       logger_.error("certificate_not_reloaded",
                     {{"error", std::string_view(reloaded.error().message)},
                      {"effect", "the old certificate stays in use"}});
@@ -147,6 +153,7 @@ class Process {
   std::unique_ptr<io::Signals> signals_;
   std::unique_ptr<io::RealDisk> disk_;
   std::unique_ptr<io::ThreadLanes> lanes_;  ///< finishes what it was given
+  std::unique_ptr<io::TlsServer> tls_;
   std::unique_ptr<io::RealNet> net_;
   std::unique_ptr<server::Server> server_;
   int stop_signal_ = 0;
