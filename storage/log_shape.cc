@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/probe.h"
 
 namespace doozer::storage {
 namespace {
@@ -49,10 +50,15 @@ Result<void> LogShape::add(const EntryView& entry) {
 }
 
 Result<void> LogShape::cut(Index from) {
-  if (from < first_index_ || from > last_index_ + 1 || from <= state_.raft.commit) {
+  if (from == Index(0) || from > last_index_ + 1 || from <= state_.raft.commit) {
     return fail(Code::corrupt, "truncation from " + text(from) + " of a log of " +
                                    text(first_index_) + " to " + text(last_index_) +
                                    ", committed to " + text(state_.raft.commit));
+  }
+  if (from < first_index_) {
+    PROBE("wal: a truncation reaches into purged segments");
+    first_index_ = from;
+    runs_ = {{.first = from - 1, .term = Term(0)}};
   }
   while (runs_.size() > 1 && runs_.back().first >= from) runs_.pop_back();
   while (!configurations_.empty() && configurations_.back().index >= from) {

@@ -19,8 +19,10 @@ class LogShape {
   /// An empty log whose first entry will be header.first_index.
   explicit LogShape(const SegmentHeader& header);
 
-  /// Errors: corrupt (an index that does not follow, a term that falls, a truncation behind the
-  /// commit or before the log, a configuration that cannot be).
+  /// A truncation may reach before first_index(), into segments that were purged since: the log
+  /// then begins there, and the term before it is not known (0). Errors: corrupt (an index that
+  /// does not follow, a term that falls, a truncation of what is committed, a configuration that
+  /// cannot be).
   Result<void> apply(const RecordBody& record);
 
   Index first_index() const { return first_index_; }

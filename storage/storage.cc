@@ -303,10 +303,12 @@ Result<void> check_coverage(const LogScan& scan, FoundSnapshots& snapshots) {
       one = snapshots.good.erase(one);
       continue;
     }
-    if (scan.shape.term_at(point.index) != point.term) {
+    const Term term = scan.shape.term_at(point.index);
+    const bool known = point.index > before_log || term != Term(0);
+    if (known && term != point.term) {
       return fail(Code::corrupt, "file " + quote(path) + " has term " +
                                      std::to_string(point.term.value()) + ", the log " +
-                                     std::to_string(scan.shape.term_at(point.index).value()) +
+                                     std::to_string(term.value()) +
                                      " at that index. See `doozer-inspect salvage`");
     }
     ++one;
