@@ -271,6 +271,7 @@ Result<void> Session::examine_snapshots() {
   }
   if (machine_->stats().files != model_.tree.size()) complain("more files than there should be");
   commit_all();
+  storage_->settle_doubt();  // a cluster of one decides so by itself; it goes with the next flush
   return {};
 }
 
@@ -335,7 +336,11 @@ bool Session::settle() {
 }
 
 void Session::commit_all() {
-  const LogState state = model_.state_after(model_.durable);
+  LogState state = model_.state_after(model_.durable);
+  // What a truncation on its way to the disk takes back is no longer to be committed.
+  for (size_t i = model_.durable; i < model_.steps.size(); ++i) {
+    if (model_.steps[i]->kind == LogStep::Kind::truncate) state.apply(*model_.steps[i]);
+  }
   // The reference: a machine in memory, and the tree by a simple rule of its own.
   for (size_t i = machine_->applied().value(); i < state.entries.size(); ++i) {
     const raft::Entry& entry = state.entries[i];
