@@ -189,6 +189,7 @@ TEST_F(LoopTest, PostsOfOtherThreadsArriveInOrderAndWakeTheLoop) {
   std::vector<std::vector<int>> heard(kThreads);
   int total = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kPosts; ++i) {

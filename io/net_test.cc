@@ -313,9 +313,8 @@ TEST_F(NetTest, ADialThatIsNotAnsweredTimesOut) {
   ASSERT_EQ(bind(full.get(), address.get(), address.size), 0);
   ASSERT_EQ(::listen(full.get(), 0), 0);
   const std::string name = local_address_of(full.get());
-  std::vector<std::unique_ptr<Peer>> clients;
-  for (int i = 0; i < 4; ++i) clients.push_back(dial(name, 50'000));
-  Peer& last = *clients.back();
+  for (int i = 0; i < 4; ++i) clients_.push_back(dial(name, 50'000));
+  Peer& last = *clients_.back();
   ASSERT_TRUE(until([&] { return last.failed.has_value(); }));
   EXPECT_EQ(last.failed->code, Code::timed_out);
   EXPECT_EQ(last.failed->message, "dial " + name + ": timed out (" + name + ": no answer)");
@@ -343,10 +342,10 @@ TEST_F(NetTest, AnAddressInUseIsAConflict) {
 }
 
 TEST_F(NetTest, AcceptedStreamsOutliveTheirListener) {
-  const auto [client, server] = pair();
+  Peer* const client = pair().first;
   listener_.reset();
   client->stream->write("still here");
-  ASSERT_TRUE(until([&] { return server->received == "still here"; }));
+  ASSERT_TRUE(until([&] { return acceptor_.peers[0]->received == "still here"; }));
 }
 
 TEST_F(NetTest, AListenerMayBeDestroyedInsideOnAccept) {
@@ -401,6 +400,7 @@ TEST_F(NetTest, AnIdleConnectionCostsUnderOneKibibyte) {
   pair();  // what is made once
   constexpr size_t kCount = 500;
   std::vector<UniqueFd> raw;
+  raw.reserve(kCount);
   acceptor_.peers.reserve(kCount + 1);
   const auto used = [] { return mallinfo2().uordblks; };
   const size_t before = used();

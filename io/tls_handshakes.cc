@@ -41,10 +41,9 @@ class TlsHandshakes::One final : public env::StreamEvents {
   void on_bytes(std::string_view) override { UNREACHABLE(); }
   void on_end() override { UNREACHABLE(); }
   void on_failed(const Error& error) override {
-    const Error kept = error;
     Events& events = all_.events_;
     all_.pending_.erase(place);
-    events.on_handshake_failed(kept);
+    events.on_handshake_failed(error);
   }
 
   std::list<std::unique_ptr<One>>::iterator place;
