@@ -314,11 +314,15 @@ Result<void> check_coverage(const LogScan& scan, FoundSnapshots& snapshots) {
     ++one;
   }
   if (before_log == Index(0) || !snapshots.good.empty()) return {};
-  std::string why = "no snapshot";
-  if (!snapshots.damaged.empty()) why = snapshots.damaged.back().why + "; no other snapshot";
-  return fail(Code::corrupt, why + " covers what is before entry " +
-                                 std::to_string(scan.shape.first_index().value()) +
-                                 ", where the log begins. See `doozer-inspect salvage`");
+  const SegmentHeader& oldest = scan.oldest;
+  std::string why = "the log begins with entry " + std::to_string((before_log + 1).value()) +
+                    " in file " + quote(segment_path(oldest.number));
+  if (oldest.previous.number != 0) {
+    why += ", file " + quote(segment_path(oldest.previous.number)) + " before it is missing";
+  }
+  why += ", and no snapshot covers what was before";
+  for (const auto& damaged : snapshots.damaged) why += "; " + damaged.why;
+  return fail(Code::corrupt, why + ". See `doozer-inspect salvage`");
 }
 
 /// The state that the log ends with, put right after a cut.

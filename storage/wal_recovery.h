@@ -37,6 +37,7 @@ struct UnsyncedTail {
 
 struct LogScan {
   std::vector<SegmentInfo> segments;  ///< what counts, oldest first
+  SegmentHeader oldest;               ///< of the first of them, also if recovery copies all of it
   LogShape shape;
   std::optional<TornTail> torn;
   UnsyncedTail tail;

@@ -136,6 +136,7 @@ Result<void> LogScanner::judge_newer_files() {
 
 Result<void> LogScanner::check_place(const SegmentHeader& header) {
   if (scan_.segments.empty()) {
+    scan_.oldest = header;
     scan_.shape = LogShape(header);
     return {};
   }

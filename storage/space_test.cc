@@ -1,0 +1,167 @@
+// A disk that fills up, and gets room again.
+#include <gtest/gtest.h>
+
+#include "base/probe.h"
+#include "storage/storage_fixture.h"
+
+namespace doozer::storage {
+namespace {
+
+constexpr StorageOptions kSmall{.segment_bytes = kSegmentBytesMin,
+                                .disk_reserve_bytes = 256 * kKiB};
+constexpr size_t kValueBytes = 4'000;
+
+class SpaceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    process_ = std::make_unique<Process>(disk_, kSmall);
+    ASSERT_TRUE(process_->create());
+    ASSERT_TRUE(process_->open());
+    ASSERT_TRUE(process_->put("x"));
+    process_->run_for(100'000);
+  }
+  Storage& storage() { return process_->storage(); }
+  /// Writes as long as it is admitted; false if that did not end.
+  bool fill() {
+    for (int i = 0; i < 10'000; ++i) {
+      const auto admitted = storage().admit(kValueBytes, false);
+      if (!admitted) {
+        EXPECT_EQ(admitted.error().code, Code::no_space);
+        return true;
+      }
+      if (!process_->put(std::string(kValueBytes, 'x'))) return false;
+      process_->run_for(kIdleMarkerUs * 2);
+    }
+    return false;
+  }
+  /// Time for a refresh and what follows from it.
+  void let_it_look() {
+    (void)storage().admit(1, false);
+    process_->run_for(2'500'000);
+    (void)storage().admit(1, false);
+    process_->run_for(500'000);
+  }
+
+  sim::SimDisk disk_;
+  std::unique_ptr<Process> process_;
+};
+
+TEST_F(SpaceTest, AFullDiskRefusesAndKeepsTheReserveAndRecovers) {
+  disk_.leave_free(2 * kMiB);
+  let_it_look();
+  ASSERT_TRUE(fill());
+  const auto refused = storage().admit(kValueBytes, false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message.rfind("disk full: ", 0), 0U) << refused.error().message;
+  EXPECT_GE(*disk_.free_bytes() + kSegmentBytesMin, kSmall.disk_reserve_bytes);
+
+  // The reserve takes deletions: more than what is left of the segment, up to nearly all of it.
+  size_t taken = 0;
+  while (taken < kSmall.disk_reserve_bytes / 2 && storage().admit(100, true)) {
+    ASSERT_TRUE(process_->put(std::string(100, 'd')));
+    taken += 512;
+  }
+  EXPECT_GE(taken, kSmall.disk_reserve_bytes / 2);
+  EXPECT_FALSE(storage().admit(kValueBytes, false));
+
+  disk_.leave_free(4 * kMiB);
+  let_it_look();
+  EXPECT_TRUE(storage().admit(kValueBytes, false));
+  ASSERT_TRUE(process_->put(std::string(kValueBytes, 'x')));
+}
+
+TEST_F(SpaceTest, NoByteFreeStillServesWhatIsPrepared) {
+  disk_.leave_free(0);
+  let_it_look();
+  EXPECT_FALSE(storage().admit(10, false));
+  EXPECT_TRUE(storage().admit(10, true));
+  // Until nothing is left at all; then a write waits, and goes on when there is room.
+  int written = 0;
+  while (written < 1000 && storage().admit(500, true)) {
+    ASSERT_TRUE(process_->put(std::string(500, 'd')));
+    ++written;
+  }
+  EXPECT_GT(written, 50);
+  EXPECT_LT(written, 1000);
+  process_->add(std::string(2'000, 'w'));
+  process_->flush();
+  process_->run_for(10'000'000);
+  EXPECT_GT(storage().pending_bytes(), 0U);
+  EXPECT_FALSE(process_->error().has_value()) << "a log that waits is not dead";
+  EXPECT_TRUE(process_->sink().has("log_segment_not_prepared"));
+  disk_.leave_free(4 * kMiB);
+  process_->run_for(5'000'000);
+  EXPECT_EQ(storage().pending_bytes(), 0U);
+  EXPECT_TRUE(storage().admit(10, true));
+  let_it_look();
+  EXPECT_TRUE(storage().admit(10, false));
+}
+
+TEST_F(SpaceTest, RoomForASnapshotIsKept) {
+  disk_.leave_free(4 * kMiB);
+  let_it_look();
+  EXPECT_TRUE(storage().admit(kValueBytes, false));
+  storage().set_snapshot_estimate(4 * kMiB);
+  EXPECT_FALSE(storage().admit(kValueBytes, false));
+  EXPECT_TRUE(storage().admit(kValueBytes, true));
+  storage().set_snapshot_estimate(1 * kMiB);
+  EXPECT_TRUE(storage().admit(kValueBytes, false));
+}
+
+TEST_F(SpaceTest, AStartOnAFullDiskSucceeds) {
+  for (const sim::CrashKind kind : sim::kCrashKinds) {
+    ASSERT_TRUE(process_->put(std::string(kValueBytes, 'x')));
+    const Index last = process_->last();
+    process_.reset();
+    disk_.crash(kind);
+    disk_.restart();
+    disk_.leave_free(0);
+    process_ = std::make_unique<Process>(disk_, kSmall);
+    const auto opened = process_->open();
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_EQ(process_->recovered().last_index, last);
+    EXPECT_FALSE(storage().admit(1, false));
+    disk_.leave_free(1 * kMiB);
+    let_it_look();
+    EXPECT_TRUE(storage().admit(1, false));
+    ASSERT_TRUE(process_->put("x"));
+    process_->run_for(1'000'000);
+  }
+}
+
+TEST_F(SpaceTest, LargeSegmentsShrinkToWhatThereIsRoomFor) {
+  sim::SimDisk disk;
+  Process process(disk, {.segment_bytes = 16 * kMiB, .disk_reserve_bytes = 1 * kMiB});
+  ASSERT_TRUE(process.create());
+  ASSERT_TRUE(process.open());
+  disk.leave_free(5 * kMiB);
+  (void)process.storage().admit(1, false);
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(process.storage().admit(60'000, false)) << i;
+    ASSERT_TRUE(process.put(std::string(60'000, 'x')));
+    process.run_for(50'000);
+  }
+  EXPECT_GT(Probe::reached("wal: the next segment is smaller for want of space"), 0U);
+}
+
+TEST_F(SpaceTest, APreparationThatFailsOtherwiseIsTriedAgain) {
+  int failures = 0;
+  disk_.on_operation([&](const sim::Operation& operation) -> sim::Fate {
+    const bool preparing = operation.path.ends_with(".tmp");
+    if (!preparing || failures >= 5) return {};
+    ++failures;
+    return {.kind = sim::Fate::Kind::fail};
+  });
+  for (int i = 0; i < 100; ++i) {
+    process_->add(std::string(kValueBytes, 'x'));
+    process_->flush();
+    process_->run_for(100'000);
+  }
+  process_->run_for(10'000'000);
+  EXPECT_EQ(failures, 5);
+  EXPECT_EQ(storage().pending_bytes(), 0U);
+  EXPECT_FALSE(process_->error().has_value());
+}
+
+}  // namespace
+}  // namespace doozer::storage
