@@ -205,15 +205,18 @@ class TestClient final : public DoorEvents {
     }
     in_.erase(0, *taken);
   }
-  /// Slices until the door has no work, taking its output.
+  /// Slices until the door has no work and takes no more bytes, taking its output.
   void run() {
-    take();
-    feed();
-    for (int turn = 0; turn < kTurnsMax && door_->has_work(); ++turn) {
-      Budget budget(kSliceSteps);
-      door_->run(budget);
+    for (int turn = 0; turn < kTurnsMax; ++turn) {
       take();
+      const size_t before = in_.size();
       feed();
+      if (door_->has_work()) {
+        Budget budget(kSliceSteps);
+        door_->run(budget);
+      } else if (in_.size() == before) {
+        break;
+      }
     }
     take();
   }
