@@ -192,7 +192,7 @@ TEST_F(SnapshotTest, PurgeKeepsWhatIsNeeded) {
   EXPECT_LE(disk_.list("log")->size(), 3U);
   EXPECT_LE(storage().stats().segments, segments);
   EXPECT_LE(storage().stats().log_bytes, log_bytes + 70'000);
-  restart();
+  restart(sim::CrashKind::process);
   ASSERT_TRUE(process_->open());
   EXPECT_GT(process_->recovered().first_index, Index(40));
   EXPECT_LE(process_->recovered().first_index, Index(61));
@@ -256,7 +256,7 @@ TEST_F(SnapshotTest, ADamagedOnlyOneIsCorruptWhenTheLogWasCut) {
   write(40);
   storage().purge(Index(20));
   process_->run_for(1'000'000);
-  restart();
+  restart(sim::CrashKind::process);
   disk_.flip_bit(snapshot_path(Index(20)), 30, 0);
   const uint64_t operations = disk_.operations();
   const auto opened = process_->open();

@@ -25,6 +25,15 @@ class SnapshotFile {
   SnapshotFile(env::Disk& disk, Index index)
       : disk_(disk), path_(snapshot_path(index)), temporary_(path_ + ".tmp") {}
 
+  /// Runs a step unless one before it has failed: the loop may have queued more before it heard.
+  template <typename Step>
+  Result<void> step(Step step) {
+    if (failed_) return fail(*failed_);
+    Result<void> result = step();
+    if (!result) failed_ = result.error();
+    return result;
+  }
+
   Result<void> create(const SnapshotHeader& header) {
     TRY_ASSIGN(const bool stale, disk_.exists(temporary_));
     if (stale) TRY(disk_.remove(temporary_));
@@ -95,6 +104,7 @@ class SnapshotFile {
   uint64_t unsynced_ = 0;
   uint32_t chain_ = 0;
   SnapshotTotals totals_;
+  std::optional<Error> failed_;
 };
 
 SnapshotTask::SnapshotTask(SnapshotPlace place, const SnapshotHeader& header)
@@ -119,20 +129,22 @@ void SnapshotTask::run(UniqueFunction<Result<void>()> job, UniqueFunction<void()
 }
 
 void SnapshotTask::begin() {
-  run([file = file_, header = header_] { return file->create(header); }, [] {});
+  run([file = file_, header = header_] { return file->step([&] { return file->create(header); }); },
+      [] {});
 }
 
 void SnapshotTask::add(std::string chunk) {
   CHECK(ready());
   CHECK(chunk.size() <= kSnapshotChunkBytes);
   ++chunks_flying_;
-  run([file = file_, chunk = std::move(chunk)] { return file->add(chunk); },
+  run([file = file_,
+       chunk = std::move(chunk)] { return file->step([&] { return file->add(chunk); }); },
       [self = shared_from_this()] { --self->chunks_flying_; });
 }
 
 void SnapshotTask::finish(UniqueFunction<void(Result<void>)> done) {
   done_ = std::move(done);
-  run([file = file_] { return file->finish(); },
+  run([file = file_] { return file->step([&] { return file->finish(); }); },
       [self = shared_from_this()] {
         if (!self->first_error_) {
           self->end(self->first_error_);
@@ -146,7 +158,7 @@ void SnapshotTask::finish(UniqueFunction<void(Result<void>)> done) {
 }
 
 void SnapshotTask::publish() {
-  run([file = file_] { return file->publish(); },
+  run([file = file_] { return file->step([&] { return file->publish(); }); },
       [self = shared_from_this()] { self->end(self->first_error_); });
 }
 

@@ -156,7 +156,8 @@ Result<void> FileStorage::admit(size_t bytes, bool reserve_ok) {
     return {};
   }
   const uint64_t kept = options_.disk_reserve_bytes + snapshot_room_;
-  if (free < kept + cost) return refuse(kept, "the reserve and the next snapshot");
+  // What goes into a prepared segment takes nothing of what is free.
+  if (free < kept) return refuse(kept, "the reserve and the next snapshot");
   const uint64_t log_reserve = std::min<uint64_t>(options_.disk_reserve_bytes,
                                                   options_.segment_bytes / kReserveSegmentShare);
   if (writer_.preparing_failed() && room < cost + log_reserve) {
