@@ -63,7 +63,7 @@ int run(const Invocation& invocation) {
   Style error_style{.json = invocation.json, .colour = !invocation.json && error_takes_colour()};
   const auto complain = [&](const Error& error, bool connected) {
     write_error(format_error(error, hint_for(*invocation.command, error, connected), error_style));
-    return exit_status(error.code, connected);
+    return exit_status(error, connected);
   };
 
   Options options = invocation.client;

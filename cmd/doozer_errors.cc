@@ -3,8 +3,18 @@
 
 namespace doozer::cli {
 
-ExitStatus exit_status(Code code, bool connected) {
-  switch (code) {
+namespace {
+
+/// Before a connection stands, permission_denied means a secret or a certificate; the library's
+/// message says which.
+bool is_certificate(const Error& error) {
+  return error.message.find("certificate") != std::string::npos;
+}
+
+}  // namespace
+
+ExitStatus exit_status(const Error& error, bool connected) {
+  switch (error.code) {
     case Code::unknown_outcome: return kExitUnknown;
     case Code::bad_argument: return kExitUsage;
     case Code::refused:
@@ -12,6 +22,8 @@ ExitStatus exit_status(Code code, bool connected) {
     case Code::timed_out:
     case Code::io_error:
     case Code::conflict: return connected ? kExitRefused : kExitNoConnection;
+    case Code::permission_denied:
+      return !connected && is_certificate(error) ? kExitNoConnection : kExitRefused;
     case Code::bad_path:
     case Code::bad_glob:
     case Code::missing_argument:
@@ -21,7 +33,6 @@ ExitStatus exit_status(Code code, bool connected) {
     case Code::range:
     case Code::revision_mismatch:
     case Code::too_late:
-    case Code::permission_denied:
     case Code::read_only:
     case Code::unknown_verb:
     case Code::too_large:
@@ -49,7 +60,9 @@ std::string hint_for(const CommandRow& command, const Error& error, bool connect
     case Code::too_late:
       return "The history no longer reaches back so far: leave --rev out to begin at the present.";
     case Code::permission_denied:
-      return "Give the secret as sk= of DOOZER_URI or as DOOZER_SECRET, or mend the certificate.";
+      return is_certificate(error)
+                 ? "--tls-ca FILE trusts another authority, --tls-name NAME expects another name."
+                 : "Give the secret as sk= of DOOZER_URI, or as DOOZER_SECRET.";
     case Code::read_only:
       return "The server reaches no majority and changed nothing; --local reads what it has.";
     case Code::unsupported:
@@ -66,7 +79,8 @@ std::string hint_for(const CommandRow& command, const Error& error, bool connect
     case Code::closed:
     case Code::io_error:
       if (connected) return {};
-      return "Is doozerd running there? -a HOST:PORT or DOOZER_URI says where to look.";
+      return "Is doozerd running there? -a HOST:PORT or DOOZER_URI says where to look; a server "
+             "with a certificate wants --tls.";
     case Code::conflict: return "This is not the cluster that was expected: check the address.";
     case Code::bad_argument: return "How it is used: doozer help " + std::string(command.name);
     case Code::missing_argument:

@@ -58,7 +58,7 @@ std::string format_tree(const std::vector<TreePath>& paths, const Style& style);
 std::string format_error(const Error& error, std::string_view hint, const Style& style);
 
 /// What a failed command exits with. `connected` is whether a server was ever reached.
-ExitStatus exit_status(Code code, bool connected);
+ExitStatus exit_status(const Error& error, bool connected);
 /// What the user may do about it; empty if nothing sensible can be said.
 std::string hint_for(const CommandRow& command, const Error& error, bool connected);
 

@@ -115,14 +115,26 @@ TEST(DoozerFormat, ErrorsTellWhatToDoNext) {
 }
 
 TEST(DoozerFormat, ExitStatusesFollowTheTable) {
-  EXPECT_EQ(exit_status(Code::revision_mismatch, true), kExitRefused);
-  EXPECT_EQ(exit_status(Code::not_found, true), kExitRefused);
-  EXPECT_EQ(exit_status(Code::bad_argument, true), kExitUsage);
-  EXPECT_EQ(exit_status(Code::refused, false), kExitNoConnection);
-  EXPECT_EQ(exit_status(Code::timed_out, false), kExitNoConnection);
-  EXPECT_EQ(exit_status(Code::timed_out, true), kExitRefused);
-  EXPECT_EQ(exit_status(Code::unknown_outcome, true), kExitUnknown);
-  EXPECT_EQ(exit_status(Code::unknown_outcome, false), kExitUnknown);
+  struct Case {
+    Error error;
+    bool connected;
+    ExitStatus status;
+  };
+  const Case cases[] = {
+      {{Code::revision_mismatch, ""}, true, kExitRefused},
+      {{Code::not_found, ""}, true, kExitRefused},
+      {{Code::bad_argument, ""}, true, kExitUsage},
+      {{Code::refused, ""}, false, kExitNoConnection},
+      {{Code::timed_out, ""}, false, kExitNoConnection},
+      {{Code::timed_out, ""}, true, kExitRefused},
+      {{Code::unknown_outcome, ""}, true, kExitUnknown},
+      {{Code::unknown_outcome, ""}, false, kExitUnknown},
+      {{Code::permission_denied, "the secret was refused"}, false, kExitRefused},
+      {{Code::permission_denied, "the peer's certificate is refused"}, false, kExitNoConnection},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(exit_status(c.error, c.connected), c.status) << code_name(c.error.code);
+  }
 }
 
 TEST(DoozerJson, Base64IsExactBothWays) {

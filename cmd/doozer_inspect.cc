@@ -1,0 +1,172 @@
+// doozer-inspect: reads the files of a Doozer server while no server runs on them, says whether
+// they are whole, and saves what is left of damaged ones. It never changes what it reads.
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "base/bytes.h"
+#include "cmd/doozer_inspect_print.h"
+#include "cmd/doozer_inspect_read.h"
+#include "cmd/doozer_inspect_salvage.h"
+#include "io/disk.h"
+#include "io/entropy.h"
+#include "storage/bytes_disk.h"
+
+namespace doozer::inspect {
+namespace {
+
+constexpr int kGood = 0;
+constexpr int kDamaged = 1;
+constexpr int kUsage = 2;
+constexpr uint64_t kSegmentFileBytesMax = uint64_t{4} << 30U;
+constexpr std::string_view kSnapshotMagic = "DOOZSNAP";
+
+struct Arguments {
+  std::string path;
+  std::string format = "text";
+  PrintOptions print;
+  bool salvage = false;
+  std::string source;
+  std::string target;
+  bool write = false;
+};
+
+void say(std::FILE* where, const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), where);
+}
+
+/// Tells an error; what cannot be read is damage, what does not exist is a wrong call.
+int complain(const Error& error) {
+  say(stderr, "doozer-inspect: " + error.message + "\n");
+  return error.code == Code::not_found || error.code == Code::conflict ? kUsage : kDamaged;
+}
+
+struct Place {
+  std::string directory;
+  std::string name;
+};
+
+Place split(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+Result<int> inspect_directory(const Arguments& arguments) {
+  TRY_ASSIGN(const auto disk, io::RealDisk::open_directory(arguments.path, false));
+  TRY_ASSIGN(const DirectoryFinding found, read_directory(*disk));
+  TRY_ASSIGN(const std::string text, print_directory(*disk, found, arguments.print));
+  say(stdout, text);
+  return found.good() ? kGood : kDamaged;
+}
+
+Result<int> inspect_snapshot(env::Disk& disk, const std::string& name,
+                             const PrintOptions& options) {
+  TRY_ASSIGN(const SnapshotFinding found, read_snapshot(disk, name, nullptr));
+  say(stdout, print_snapshot(found, options) + (options.json ? "\n" : ""));
+  return found.damage.empty() ? kGood : kDamaged;
+}
+
+/// A segment is known by the number in its header; a damaged one by its name.
+Result<int> inspect_segment_file(env::Disk& disk, const std::string& name,
+                                 const PrintOptions& options) {
+  TRY_ASSIGN(std::string bytes, env::read_file(disk, name, kSegmentFileBytesMax));
+  auto number = storage::segment_number_of(bytes);
+  if (!number) number = storage::parse_segment_name(name).value_or(1);
+  storage::BytesDisk memory(storage::segment_path(*number), std::move(bytes));
+  storage::RecordVisitor nobody = [](const storage::Record&, size_t, uint32_t) {};
+  TRY_ASSIGN(
+      const storage::SegmentInspection segment,
+      storage::inspect_segment(memory, {.number = *number, .owner = {}, .ends_at = {}}, nobody));
+  TRY_ASSIGN(const std::string text, print_segment(memory, segment, std::nullopt, options));
+  say(stdout, text + (options.json ? "\n" : ""));
+  const bool whole = segment.damages.empty() && !segment.torn;
+  return whole ? kGood : kDamaged;
+}
+
+Result<int> inspect_file(const Arguments& arguments) {
+  const Place place = split(arguments.path);
+  TRY_ASSIGN(const auto disk, io::RealDisk::open_directory(place.directory, false));
+  std::string magic(kSnapshotMagic.size(), '\0');
+  {
+    TRY_ASSIGN(const auto file, disk->open(place.name, env::OpenMode::read));
+    TRY(file->read_at(0, magic));
+  }
+  if (magic == kSnapshotMagic || place.name.ends_with(".snap")) {
+    return inspect_snapshot(*disk, place.name, arguments.print);
+  }
+  return inspect_segment_file(*disk, place.name, arguments.print);
+}
+
+Result<int> salvage(const Arguments& arguments) {
+  TRY_ASSIGN(const auto source, io::RealDisk::open_directory(arguments.source, false));
+  TRY_ASSIGN(const DirectoryFinding found, read_directory(*source));
+  TRY_ASSIGN(SalvagePlan plan, plan_salvage(*source, found));
+  if (arguments.write) {
+    const storage::Ownership owner{.cluster = io::random_identity(),
+                                   .identity = io::random_identity()};
+    TRY_ASSIGN(const auto target, io::RealDisk::open_directory(arguments.target, true));
+    TRY(target->lock("lock"));
+    TRY(write_plan(plan, *target, owner));
+  }
+  say(stdout, print_plan(plan, arguments.print.json, arguments.write));
+  return plan.lost.empty() ? kGood : kDamaged;
+}
+
+Result<int> run(const Arguments& arguments) {
+  if (arguments.salvage) return salvage(arguments);
+  struct stat status{};
+  if (stat(arguments.path.c_str(), &status) != 0) {
+    return fail(Code::not_found, "file " + quote(arguments.path) + ": cannot be read");
+  }
+  return S_ISDIR(status.st_mode) ? inspect_directory(arguments) : inspect_file(arguments);
+}
+
+void describe(CLI::App& app, Arguments& arguments) {
+  app.set_version_flag("--version", "doozer-inspect " DOOZER_VERSION);
+  app.add_option("PATH", arguments.path,
+                 "a data directory, a log segment (*.wal) or a snapshot (*.snap)");
+  app.add_option("-o,--output", arguments.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  app.add_flag("--records", arguments.print.records, "list every record of the log");
+  app.add_flag("--commands", arguments.print.commands,
+               "and what its command does: paths, revisions, sizes");
+  app.add_flag("--values", arguments.print.values, "and the values");
+  app.footer("Exit status: 0 all is well; 1 something is damaged or missing; 2 wrong usage.");
+  CLI::App* salvage =
+      app.add_subcommand("salvage", "make a fresh data directory of what is intact in DIR");
+  salvage->add_option("DIR", arguments.source, "the damaged data directory; only read")->required();
+  salvage->add_option("NEWDIR", arguments.target, "the new one; missing or empty")->required();
+  salvage->add_flag("--write", arguments.write, "do it; without this only tell what would be kept");
+  salvage->add_option("-o,--output", arguments.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  salvage->callback([&arguments] { arguments.salvage = true; });
+}
+
+int main_of(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("Lists and verifies the files of a Doozer server offline.", "doozer-inspect");
+  describe(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kGood : kUsage;
+  }
+  if (!arguments.salvage && arguments.path.empty()) {
+    say(stderr, "doozer-inspect: which file or directory? See doozer-inspect --help\n");
+    return kUsage;
+  }
+  PrintOptions& print = arguments.print;
+  print.json = arguments.format == "json";
+  print.commands = print.commands || print.values;
+  print.records = print.records || print.commands;
+  const auto status = run(arguments);
+  return status ? *status : complain(status.error());
+}
+
+}  // namespace
+}  // namespace doozer::inspect
+
+int main(int argc, char** argv) { return doozer::inspect::main_of(argc, argv); }
