@@ -161,7 +161,7 @@ std::pair<std::string, std::string> small_segment() {
   LogModel model;
   const auto session = start(disk, model);
   session->new_term();
-  for (int i = 0; i < 5; ++i) add_entries(*session, 3, 60);
+  for (int i = 0; i < 9; ++i) add_entries(*session, 3, 60);
   session->append_noop();
   session->flush();
   EXPECT_TRUE(session->settle());

@@ -19,6 +19,10 @@ class BytesDisk final : public env::Disk {
   /// By path; directories are those that the paths name.
   explicit BytesDisk(std::map<std::string, std::string, std::less<>> files)
       : files_(std::move(files)) {}
+  /// One file.
+  BytesDisk(std::string path, std::string content) {
+    files_.emplace(std::move(path), std::move(content));
+  }
 
   Result<std::unique_ptr<env::File>> open(std::string_view path, env::OpenMode mode) override;
   Result<bool> exists(std::string_view path) override;

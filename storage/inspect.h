@@ -65,6 +65,9 @@ struct SegmentQuery {
   std::optional<Ownership> owner;
   /// Where the next segment says that this one ends.
   std::optional<SegmentLink> ends_at;
+  /// Nothing follows it in the log, so it must still have its full length: a segment is cut to what
+  /// it holds only when the next one has begun.
+  bool newest = false;
 };
 
 /// Hears every record that checks, with the number of its stretch (from 0) and the chain before it.

@@ -125,11 +125,16 @@ Result<LogInspection> inspect_log(env::Disk& disk, const std::optional<Ownership
   const Living living = follow_links(headers);
   log.dead.assign(living.dead.begin(), living.dead.end());
 
+  uint64_t newest = 0;
+  for (const Header& header : headers) newest = header.header ? header.number : newest;
   RunBuilder builder(log.runs);
   std::optional<SegmentLink> reached;  // the end of the last one, if it was read without a gap
   for (const Header& header : headers) {
     const bool dead = living.dead.contains(header.number);
-    SegmentQuery query{.number = header.number, .owner = log.owner, .ends_at = {}};
+    SegmentQuery query{.number = header.number,
+                       .owner = log.owner,
+                       .ends_at = {},
+                       .newest = header.number == newest};
     if (const auto end = living.ends.find(header.number); end != living.ends.end()) {
       query.ends_at = end->second;
     }

@@ -90,7 +90,7 @@ Result<void> SegmentInspector::read_header() {
                 header.identity.to_string());
     return {};
   }
-  if (!query_.ends_at && header.file_bytes > found_.file_bytes) {
+  if (query_.newest && header.file_bytes > found_.file_bytes) {
     stops_.push_back({found_.path, found_.file_bytes,
                       "the file was " + std::to_string(header.file_bytes) + " bytes long"});
   }
