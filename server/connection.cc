@@ -111,6 +111,7 @@ void Connection::begin_close() {
 bool Connection::turn_end(uint64_t now_us, Budget& budget) {
   if (state_ == State::dead) return false;
   if (door_->has_work()) door_->run(budget);
+  if (door_->must_close()) begin_close();
   if (state_ == State::open && !in_.empty() && !door_->blocked()) {
     feed();
     if (state_ == State::open) note_frame();
@@ -128,7 +129,11 @@ bool Connection::turn_end(uint64_t now_us, Budget& budget) {
   }
   send(now_us);
   maybe_finish(now_us);
-  return door_->has_work();
+  // Sending may have made room for what the door had refused to take.
+  const bool waits = (state_ == State::open && paused_ && owner_.serving()) ||
+                     (state_ == State::closing && !input_ended_);
+  const bool can_feed = waits && !door_->blocked();
+  return door_->has_work() || can_feed || (door_->must_close() && state_ == State::open);
 }
 
 void Connection::send(uint64_t now_us) {
@@ -138,7 +143,6 @@ void Connection::send(uint64_t now_us) {
     if (stream_->unsent() > 0 && unsent_since_us_ == 0) unsent_since_us_ = now_us;
     door_->set_unsent(stream_->unsent());
   }
-  if (door_->must_close()) begin_close();
 }
 
 void Connection::maybe_finish(uint64_t now_us) {

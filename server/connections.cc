@@ -148,8 +148,11 @@ void Connections::set_deadline(Held& held, uint64_t deadline_us) {
 }
 
 void Connections::arm_timer() {
-  if (timer_ != 0 || deadlines_.empty()) return;
+  if (deadlines_.empty()) return;
   const uint64_t when = std::max(deadlines_.begin()->first, clock_.now_us()) + kDeadlineGrainUs;
+  if (timer_ != 0 && timer_us_ <= when) return;
+  if (timer_ != 0) clock_.cancel(timer_);
+  timer_us_ = when;
   timer_ = clock_.at(when, [this] {
     timer_ = 0;
     cut_late();

@@ -83,6 +83,7 @@ class Connections final : public env::AcceptEvents {
   std::vector<uint64_t> again_;   ///< served, and wanting more next turn
   std::set<std::pair<uint64_t, uint64_t>> deadlines_;  ///< (when, id)
   env::TimerId timer_ = 0;
+  uint64_t timer_us_ = 0;  ///< when it runs
   uint64_t next_id_ = 1;
   uint64_t accepted_ = 0;
   uint64_t refused_ = 0;

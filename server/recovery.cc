@@ -61,8 +61,11 @@ Result<std::unique_ptr<core::Machine>> rebuild_machine(storage::Storage& storage
                                                        const Logger& logger) {
   const storage::Recovered& recovered = storage.recovered();
   std::string problem;
-  // A damaged log is fatal below; a damaged snapshot only if nothing else reaches the log.
+  // A log that begins at entry 1 was never cut: all of it rebuilds all of the history. Otherwise
+  // the oldest snapshot is the one that the log was cut behind (Snapshotter::purge).
+  const bool whole_log = recovered.first_index <= Index(1);
   for (const storage::SnapshotHeader& header : recovered.snapshots) {
+    if (whole_log) break;
     if (header.point.index + 1 < recovered.first_index) continue;  // the log begins after it
     auto machine = load_snapshot(storage, header.point.index, options);
     if (!machine) {
@@ -75,7 +78,7 @@ Result<std::unique_ptr<core::Machine>> rebuild_machine(storage::Storage& storage
     TRY(replay_log(storage, **machine));
     return machine;
   }
-  if (recovered.first_index > Index(1)) {
+  if (!whole_log) {
     return fail(Code::corrupt, "the log begins at entry " +
                                    std::to_string(recovered.first_index.value()) +
                                    " and no readable snapshot reaches it" +

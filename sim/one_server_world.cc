@@ -22,11 +22,14 @@ Result<void> OneServerWorld::start() {
   return started;
 }
 
-void OneServerWorld::kill() { process_.reset(); }
+void OneServerWorld::kill() {
+  died_us_ = now_us();
+  process_.reset();
+}
 
 uint64_t OneServerWorld::now_us() const {
-  return process_ == nullptr ? client_clock_.now_us()
-                             : std::max(client_clock_.now_us(), process_->clock().now_us());
+  const uint64_t theirs = process_ == nullptr ? died_us_ : process_->clock().now_us();
+  return std::max(client_clock_.now_us(), theirs);
 }
 
 bool OneServerWorld::step() {

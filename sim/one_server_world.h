@@ -21,7 +21,8 @@ class OneServerWorld {
   ServerProcess& process() { return *process_; }
   bool running() const { return process_ != nullptr; }
 
-  /// Starts a process on what the disk holds (SimDisk::restart() but for the first). The error of Server::start(); the process is then gone.
+  /// Starts a process on what the disk holds (SimDisk::restart() but for the first). The error of
+  /// Server::start(); the process is then gone.
   Result<void> start();
   /// The process ends without a word; sockets are reset. The disk stays as it is.
   void kill();
@@ -46,6 +47,7 @@ class OneServerWorld {
   SimNet client_net_;
   std::unique_ptr<ServerProcess> process_;
   uint64_t lives_ = 0;
+  uint64_t died_us_ = 0;  ///< when the last process ended
 };
 
 }  // namespace doozer::sim

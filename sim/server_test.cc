@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <iostream>
+
 #include "sim/one_server_world.h"
 
 namespace doozer::sim {
@@ -41,6 +43,10 @@ int32_t code(wire::ErrCode err) { return static_cast<int32_t>(err); }
 
 class ServerTest : public testing::Test {
  protected:
+  void TearDown() override {
+    if (!HasFailure() || world_ == nullptr || !world_->running()) return;
+    for (const std::string& line : world_->process().log().lines()) std::cout << line;
+  }
   void boot(const ServerProcessOptions& options = plain(), const SimDiskOptions& disk = {}) {
     world_ = std::make_unique<OneServerWorld>(disk, options);
     start();
@@ -125,7 +131,8 @@ TEST_F(ServerTest, ADirectoryWithoutItsLogIsRefusedAndLeftAlone) {
   boot();
   world_->kill();
   world_->disk().restart();
-  for (const std::string& name : world_->disk().list("log").value()) {
+  const std::vector<std::string> names = world_->disk().list("log").value();
+  for (const std::string& name : names) {
     ASSERT_TRUE(world_->disk().remove("log/" + name));
   }
   const auto started = world_->start();
@@ -362,7 +369,8 @@ TEST_F(ServerTest, AFullDiskRefusesSetsTakesDelsAndRecoversByItself) {
   }
   world_->disk().set_capacity(60 * kMiB);
   world_->run_for(15'000'000);
-  EXPECT_EQ(ask(*client, set_of("/again", "1")).err_code, 0);
+  const Answer again = ask(*client, set_of("/again", "1"));
+  EXPECT_EQ(again.err_code, 0) << again.err_detail;
 }
 
 TEST_F(ServerTest, TheHistorySurvivesSnapshotsLogCutsAndRestarts) {
