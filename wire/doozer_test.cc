@@ -90,7 +90,8 @@ TEST(DoozerWire, UnknownFieldsAreSkipped) {
 }
 
 TEST(DoozerWire, TheLastOfARepeatedFieldWins) {
-  const Result<RequestView> request = decode_request(unhex("080122012f080222022f6148014800"));
+  const std::string body = unhex("080122012f080222022f6148014800");
+  const Result<RequestView> request = decode_request(body);
   ASSERT_TRUE(request.has_value());
   EXPECT_EQ(request->tag, 2);
   EXPECT_EQ(request->path, "/a");
@@ -98,7 +99,8 @@ TEST(DoozerWire, TheLastOfARepeatedFieldWins) {
 }
 
 TEST(DoozerWire, FieldOrderIsFree) {
-  const Result<RequestView> request = decode_request(unhex("480322022f6110010809"));
+  const std::string body = unhex("480322022f6110010809");
+  const Result<RequestView> request = decode_request(body);
   ASSERT_TRUE(request.has_value());
   EXPECT_EQ(request->rev, 3);
   EXPECT_EQ(request->path, "/a");
