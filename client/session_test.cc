@@ -324,23 +324,34 @@ TEST(Client, WhatIsTooLargeIsRefusedBeforeItIsSent) {
 // --- READONLY
 
 TEST(Client, AReadOnlyAnswerIsTriedOnceAtEachOtherServer) {
-  World world;
-  world.options.addresses = {World::kA, World::kB, World::kC};
-  world.net.serve(World::kB, &world.b);
-  world.net.serve(World::kC, &world.c);
-  world.a.writable = false;
-  world.b.writable = false;
-  Core& core = world.connected();
-  Box<int64_t> set;
-  core.set("/x", "1", kMissing, {}, set.then());
-  ASSERT_TRUE(world.finish(set)) << set.error().message;
-  EXPECT_EQ(world.store->revision(), 1);
+  bool moved = false;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    World world;
+    world.options.addresses = {World::kA, World::kB, World::kC};
+    world.net.serve(World::kB, &world.b);
+    world.net.serve(World::kC, &world.c);
+    world.a.writable = false;
+    world.b.writable = false;
+    Core& core = world.connected(seed);
+    moved = moved || core.connection().address != World::kC;
+    Box<int64_t> set;
+    core.set("/x", "1", kMissing, {}, set.then());
+    ASSERT_TRUE(world.finish(set)) << set.error().message;
+    EXPECT_EQ(world.store->revision(), 1);
 
-  world.c.writable = false;
-  Box<int64_t> refused;
-  core.set("/x", "2", kAnyRevision, {}, refused.then());
-  ASSERT_FALSE(world.finish(refused));
-  EXPECT_EQ(refused.error().code, Code::read_only);
+    world.c.writable = false;
+    const auto asked = [&world] {
+      return world.a.heard_of(Verb::set) + world.b.heard_of(Verb::set) +
+             world.c.heard_of(Verb::set);
+    };
+    const size_t before = asked();
+    Box<int64_t> refused;
+    core.set("/x", "2", kAnyRevision, {}, refused.then());
+    ASSERT_FALSE(world.finish(refused));
+    EXPECT_EQ(refused.error().code, Code::read_only);
+    EXPECT_EQ(asked() - before, 3U);
+  }
+  EXPECT_TRUE(moved);
 }
 
 TEST(Client, WithOneAddressReadOnlyIsToldAtOnce) {
