@@ -6,6 +6,8 @@
 
 .DEFAULT_GOAL := help
 PREFIX ?= /usr/local
+# What an installation consists of.
+SHIPPED := doozerd doozer doozer-inspect doozer_bundle
 export PORT LISTEN DATA KEEP SECONDS_EACH
 
 .PHONY: run
@@ -22,7 +24,7 @@ check: ## the quick part for every day: build, unit tests, format, include rules
 
 .PHONY: build
 build: ## build with optimisation into build/release
-	@tools/install-deps build && tools/build run
+	@tools/install-deps build && tools/build run $(SHIPPED)
 
 .PHONY: lint
 lint: ## clang-tidy over all files; FILES="base/bytes.cc ..." for some
@@ -54,7 +56,7 @@ format: ## bring every source file into the house's format
 
 .PHONY: install
 install: ## install what `make build` built under PREFIX=/usr/local (DESTDIR is honoured)
-	@tools/install-deps build && tools/build run && cmake --install build/release --prefix $(PREFIX)
+	@tools/install-deps build && tools/build run $(SHIPPED) && cmake --install build/release --prefix $(PREFIX)
 
 .PHONY: clean
 clean: ## remove everything built (./data stays)
