@@ -32,8 +32,8 @@ class Model {
     int64_t revision = 0;
     uint32_t sub = 0;
     EventKind kind = EventKind::nop;
-    std::string path;
-    std::string value;
+    std::string path = {};
+    std::string value = {};
     bool created = false;
   };
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "core/machine.h"
 
 namespace doozer::core {
@@ -21,6 +22,24 @@ inline std::shared_ptr<const Glob> glob(std::string_view pattern) {
   Result<Glob> compiled = Glob::compile(pattern);
   CHECK(compiled.has_value());
   return std::make_shared<const Glob>(std::move(*compiled));
+}
+
+inline Envelope of_client(std::string_view client, uint64_t sequence) {
+  Envelope envelope;
+  envelope.client = client;
+  envelope.sequence = sequence;
+  return envelope;
+}
+inline Envelope at_time(uint64_t cluster_time_us) {
+  Envelope envelope;
+  envelope.cluster_time_us = cluster_time_us;
+  return envelope;
+}
+/// As the server itself writes.
+inline Envelope as_system() {
+  Envelope envelope;
+  envelope.principal = "system";
+  return envelope;
 }
 
 /// A machine and the log position after it.
@@ -40,11 +59,17 @@ struct Driver {
   Applied nop() { return apply(NopView{}); }
   /// As the server itself.
   Applied system_set(std::string_view path, std::string_view value) {
-    return apply(SetView{.path = path, .revision = -1, .value = value}, {.principal = "system"});
+    return apply(SetView{.path = path, .revision = -1, .value = value}, as_system());
   }
   void run() {
-    Budget budget(INT64_MAX);
-    CHECK(!machine->run(budget));
+    constexpr int kRoundsMax = 100'000;  // those told may wait again
+    for (int round = 0; round < kRoundsMax; ++round) {
+      Budget budget(kSliceSteps);
+      if (!machine->run(budget)) {
+        return;
+      }
+    }
+    UNREACHABLE();
   }
   /// "file VALUE @REVISION", "directory ENTRIES" or "missing".
   std::string look(std::string_view path, std::optional<int64_t> at = {}) const {
