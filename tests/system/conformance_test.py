@@ -20,11 +20,13 @@ class Conformance(doozer_system.SystemTest):
 
     def test_every_probe_is_answered_as_the_original_or_as_ours_says(self):
         new = os.path.join(self.directory, 'new.jsonl')
+        log = os.path.join(self.directory, 'server.log')
         spawn = '%s -l {addr} --data-dir {data} {args}' % program('doozerd')
         with open(os.path.join(PROBES, 'cases.jsonl')) as cases, open(new, 'w') as out:
-            ran = self.probe('--spawn', spawn, '--port', str(doozer_system.free_port() % 30000 + 20000),
-                             stdin=cases, stdout=out)
-        self.assertEqual(ran.returncode, 0, ran.stderr)
+            ran = self.probe('--spawn', spawn, '--port', str(doozer_system.free_port()),
+                             '--server-log', log, stdin=cases, stdout=out)
+        with open(log) as f:
+            self.assertEqual(ran.returncode, 0, ran.stderr + f.read()[-3000:])
         compared = self.probe('--compare', os.path.join(PROBES, 'golden.jsonl'), new, '--ours',
                               os.path.join(PROBES, 'ours.jsonl'), stdout=subprocess.PIPE)
         self.assertEqual(compared.returncode, 0, compared.stdout + compared.stderr)

@@ -7,6 +7,7 @@ there (root, openssl, a program) is skipped and says why.
 import collections
 import json
 import os
+import random
 import re
 import resource
 import select
@@ -56,9 +57,16 @@ def clean_environment(**more):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A port that nobody uses, below those that the system gives to clients: one of them might sit
+    there while a server restarts."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as s:
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                continue
 
 
 # --- the protocol: frames of a 4-byte big-endian length and a protobuf message
