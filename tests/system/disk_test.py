@@ -107,6 +107,45 @@ class FullDisk(doozer_system.SystemTest):
             self.assertRegex(server.log(), '(?i)space')
 
 
+class FailingSync(doozer_system.SystemTest):
+
+    def setUp(self):
+        super().setUp()
+        self.injected = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync', '-e']
+        tried = shutil.which('strace') and subprocess.run(
+            [*self.injected, 'inject=fdatasync:error=EIO:when=1000', 'true'], capture_output=True)
+        if not tried or tried.returncode != 0:
+            self.skipTest('strace cannot inject faults here')
+
+    def test_a_failed_sync_stops_the_server_and_what_it_had_acknowledged_is_there(self):
+        server = self.server(*SMALL)
+        server.wrapper = [*self.injected, 'inject=fdatasync:error=EIO:when=60+']
+        server.start()
+        acknowledged, refused = {}, 0
+        with server.client() as c:
+            try:
+                for i in range(5_000):
+                    path = '/s/%d' % i
+                    answer = c.set(path, 'v%d' % i)
+                    if answer.err is None:
+                        acknowledged[path] = (b'v%d' % i, answer.rev)
+                    else:
+                        refused += 1
+            except doozer_system.Closed:
+                pass  # an unknown write of an old client
+        self.assertEqual(server.process.wait(20), 1, server.log())
+        self.assertRegex(server.log(), '"level":"error"')
+        self.assertGreater(len(acknowledged), 5)
+        self.assertLessEqual(refused, 10)
+        server.wrapper = []
+        server.start()
+        with server.client() as c:
+            for path, (value, rev) in acknowledged.items():
+                answer = self.ok(c.get(path))
+                self.assertEqual((answer.value, answer.rev), (value, rev), path)
+            self.ok(c.set('/after', 'x'))
+
+
 class Damage(doozer_system.SystemTest):
 
     def filled_server(self, *args):

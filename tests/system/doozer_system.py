@@ -354,6 +354,7 @@ class Server:
         self.args = list(args)
         self.environment = environment or {}
         self.open_files = open_files
+        self.wrapper = []  # a command that runs it: strace ...
         self.log_path = os.path.join(directory, 'doozerd.log')
         self.process = None
 
@@ -363,8 +364,8 @@ class Server:
         return '%s:%d' % (host, self.port)
 
     def command(self, *more):
-        return [program('doozerd'), '--listen', '%s:%d' % (self.host, self.port), '--data-dir',
-                self.data, '--log-format', 'json', *self.args, *more]
+        return [*self.wrapper, program('doozerd'), '--listen', '%s:%d' % (self.host, self.port),
+                '--data-dir', self.data, '--log-format', 'json', *self.args, *more]
 
     def spawn(self, *more):
         """Starts it and does not wait."""
