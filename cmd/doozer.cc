@@ -57,7 +57,7 @@ void tell_connection(const ConnectionEvent& event) {
   }
 }
 
-/// A read before the command's own work: what it says on standard error goes by `style`.
+/// Connects and runs the command; what goes wrong is told on standard error.
 int run(const Invocation& invocation) {
   Style style{.json = invocation.json, .colour = !invocation.json && output_takes_colour()};
   Style error_style{.json = invocation.json, .colour = !invocation.json && error_takes_colour()};
@@ -84,8 +84,10 @@ int main_of(const std::vector<std::string>& words) {
   prepare_process();
   const auto invocation = parse_command_line(words, environment_variable);
   if (!invocation) {
-    write_error(format_error(invocation.error(), "What there is: doozer help",
-                             {.json = false, .colour = error_takes_colour()}));
+    const std::string hint = words.empty() || find_command(words[0]) == nullptr
+                                 ? "What there is: doozer help"
+                                 : "How it is used: doozer help " + words[0];
+    write_error(format_error(invocation.error(), hint, {.colour = error_takes_colour()}));
     return kExitUsage;
   }
   if (const auto done = run_without_server(*invocation)) return *done;
