@@ -44,12 +44,8 @@ void Listing::learn_revision() {
                       self->finish(fail(with_context(std::move(answer).error(), what)));
                       return;
                     }
-                    // A local server may lag behind what this client has seen; the entries are then
-                    // waited for.
+                    // Not older than what this client has seen: the question bore min_rev.
                     self->revision_ = answer->rev;
-                    if (answer->extensions) {
-                      self->revision_ = std::max(answer->rev, self->session_.revision_seen());
-                    }
                     if (self->revision_ <= 0) {
                       // Nothing was ever written: there is no revision to ask for.
                       self->revision_ = 0;

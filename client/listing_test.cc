@@ -55,6 +55,23 @@ TEST(Listing, IsCompleteAndOfOneRevisionWhileOthersWrite) {
   }
 }
 
+TEST(Listing, IsRightWhateverTheOrderOfAnswers) {
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    World world;
+    const int count = static_cast<int>(seed);
+    fill(world, count);
+    world.a.shuffle = Rng(seed);
+    Core& core = world.connected();
+    Box<Files> walk;
+    core.walk("/**", {}, walk.then());
+    ASSERT_TRUE(world.finish(walk));
+    ASSERT_EQ(walk.value().files.size(), static_cast<size_t>(count));
+    for (int i = 0; i < count; ++i) {
+      ASSERT_EQ(walk.value().files[static_cast<size_t>(i)].path, "/d/" + name(i));
+    }
+  }
+}
+
 TEST(Listing, IsPipelinedWithinTheWindow) {
   World world;
   fill(world, 1'000);

@@ -88,7 +88,6 @@ class Session final : private LinkEvents, private DialerEvents {
   Connection connection() const;
   const Options& options() const { return options_; }
   env::Clock& clock() const { return clock_; }
-  int64_t revision_seen() const { return revision_seen_; }
   /// For all links to come.
   void set_secret(std::string secret) { dialer_.set_secret(std::move(secret)); }
 

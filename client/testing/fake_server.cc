@@ -63,6 +63,11 @@ void FakeServer::on_bytes(FakePeer& peer, std::string_view bytes) {
     if (!peers_.contains(&peer)) return;
   }
   if (reversed) std::reverse(answers.begin(), answers.end());
+  if (shuffle) {
+    for (size_t i = answers.size(); i > 1; --i) {
+      std::swap(answers[i - 1], answers[static_cast<size_t>(shuffle->below(i))]);
+    }
+  }
   std::string all;
   for (const std::string& one : answers) all += one;
   if (!all.empty()) peer.send(std::move(all));

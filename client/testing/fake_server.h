@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/rng.h"
 #include "base/types.h"
 #include "client/testing/fake_net.h"
 #include "doozer/types.h"
@@ -64,14 +65,15 @@ class FakeServer final : public FakeEndpoint {
   // How it behaves; may be changed at any time.
   bool extensions = true;
   Identity cluster = Identity({1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
-  std::string secret;     ///< wanted before anything but ACCESS, REV and SELF
-  bool writable = true;   ///< else READONLY
-  bool majority = true;   ///< else linearizable reads are READONLY
-  bool silent = false;    ///< takes requests and answers none
-  bool deaf = false;      ///< takes requests, does not even do them
-  bool reversed = false;  ///< answers what came in one piece in reverse order
-  int64_t lag = 0;        ///< revisions by which its reads trail the store
-  int64_t oldest = 1;     ///< below: TOO_LATE
+  std::string secret;          ///< wanted before anything but ACCESS, REV and SELF
+  bool writable = true;        ///< else READONLY
+  bool majority = true;        ///< else linearizable reads are READONLY
+  bool silent = false;         ///< takes requests and answers none
+  bool deaf = false;           ///< takes requests, does not even do them
+  std::optional<Rng> shuffle;  ///< answers what came in one piece in an order of chance
+  bool reversed = false;       ///< answers what came in one piece in reverse order
+  int64_t lag = 0;             ///< revisions by which its reads trail the store
+  int64_t oldest = 1;          ///< below: TOO_LATE
   bool forgets_continuations = false;
   bool newest_continuation_first = false;
   std::string name = "FAKESERVERAAAAAA";
