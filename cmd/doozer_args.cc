@@ -213,6 +213,11 @@ void take_tls_options(const TlsOptions& given, TlsOptions& tls) {
   take(given.key_file, tls.key_file);
 }
 
+/// help, man and completion are of use however wrong the environment is.
+bool needs_server(const CommandRow& command) {
+  return command.name != "help" && command.name != "man" && command.name != "completion";
+}
+
 Result<> settle_cluster(Cluster cluster, const Environment& environment, Options& client) {
   if (cluster.address.empty()) cluster.address = environment("DOOZER_URI");
   if (cluster.boot.empty()) cluster.boot = environment("DOOZER_BOOT_URI");
@@ -277,6 +282,7 @@ Result<Invocation> parse_command_line(const std::vector<std::string>& words,
   if (invocation.help || invocation.version) return invocation;
   if (invocation.command == nullptr) return usage("no command");
   TRY(check_arguments(invocation));
+  if (!needs_server(*invocation.command)) return invocation;
   TRY(settle_cluster(std::move(cluster), environment, invocation.client));
   if (invocation.timeout) {
     invocation.client.request_timeout = *invocation.timeout;

@@ -135,6 +135,8 @@ TEST(DoozerArgs, HelpNeedsNoArguments) {
   ASSERT_TRUE(set);
   EXPECT_EQ(set->command->name, "set");
   EXPECT_TRUE(parse({"-v"})->version);
+  EXPECT_TRUE(parse({"help"}, {{"DOOZER_URI", "doozer:?nonsense"}}));
+  EXPECT_FALSE(parse({"rev"}, {{"DOOZER_URI", "doozer:?nonsense"}}));
 }
 
 }  // namespace
