@@ -249,7 +249,7 @@ TEST(Image, AnyFlippedBitOrCutIsCorruptAndNeverACheck) {
 
 TEST(Image, DamageBehindAGoodChecksumIsCorruptToo) {
   const std::string image = sample_image();
-  const size_t head_bytes = static_cast<uint8_t>(image[12]) | static_cast<uint8_t>(image[13]) << 8;
+  const size_t head_bytes = ByteReader(std::string_view(image).substr(12)).u32();
   Rng rng(7);
   for (int i = 0; i < 600; ++i) {
     std::string bad = image;
