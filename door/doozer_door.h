@@ -120,13 +120,15 @@ class DoozerDoor final : public Door,
   void answer_read(const Read& read);
   void answer_get(const Read& read);
   void answer_stat(const Read& read);
+  const Read& view(ParkedRead& parked);
+  void on_readable(uint64_t cookie, const Result<void>& outcome) override;
+
+  // doozer_listings.cc
   bool answer_listing(const Read& read, Budget& budget);
   bool answer_getdir(const Read& read, Budget& budget);
   bool answer_walk(const Read& read, Budget& budget);
   bool end_listing(const Read& read, core::Seek seek, std::string_view what);
-  const Read& view(ParkedRead& parked);
   bool run_listings(Budget& budget);
-  void on_readable(uint64_t cookie, const Result<void>& outcome) override;
 
   // doozer_waits.cc
   void handle_wait(const Reply& reply, const wire::RequestView& request);
