@@ -88,6 +88,24 @@ TEST(Client, AnswersInAnyOrderFindTheirRequests) {
   }
 }
 
+TEST(Client, AnswersAreUnderstoodInPiecesOfAnySize) {
+  for (size_t piece = 1; piece < 70; ++piece) {
+    World world;
+    for (int i = 0; i < 20; ++i) world.store->set("/" + std::to_string(i), std::to_string(i));
+    world.net.fragment(piece);
+    Core& core = world.connected();
+    std::vector<Box<File>> boxes(20);
+    for (size_t i = 0; i < boxes.size(); ++i) {
+      core.get("/" + std::to_string(i), {}, boxes[i].then());
+    }
+    for (size_t i = 0; i < boxes.size(); ++i) {
+      ASSERT_TRUE(world.finish(boxes[i]));
+      ASSERT_EQ(boxes[i].value().value, std::to_string(i));
+    }
+    ASSERT_EQ(world.net.dials().size(), 1U);
+  }
+}
+
 TEST(Client, NoMoreIsInFlightThanTheLimitAndAllIsAnswered) {
   World world;
   Core& core = world.make();

@@ -119,8 +119,11 @@ TEST(Watch, BeginsInTheMiddleOfARevisionIfToldTo) {
     world.clock.run_for(1'000'000);
     world.net.reset_all();
     Listener second;
+    const size_t waits = world.a.heard_of(wire::Verb::wait);
     const auto resumed = core.watch("/w/**", at, second.handler());
-    world.clock.run_for(5'000'000);
+    world.clock.run_for(4'000'000);
+    EXPECT_EQ(world.a.heard_of(wire::Verb::wait) - waits, kHistory.size() - i + 1)
+        << "one question for each event, and one that waits";
     EXPECT_EQ(second.seen, Seen(kHistory.begin() + static_cast<std::ptrdiff_t>(i), kHistory.end()));
   }
 }

@@ -122,7 +122,11 @@ void FakeNet::deliver_to_client(const std::shared_ptr<Pipe>& pipe, std::string b
   }
   server_bytes_ += bytes.size();
   clock_.at(clock_.now_us() + kLatencyUs, [this, pipe, cut, bytes = std::move(bytes)] {
-    if (!bytes.empty() && pipe->open && pipe->events != nullptr) pipe->events->on_bytes(bytes);
+    const size_t piece = fragment_bytes_ == 0 ? bytes.size() : fragment_bytes_;
+    for (size_t at = 0; at < bytes.size(); at += piece) {
+      if (!pipe->open || pipe->events == nullptr) break;
+      pipe->events->on_bytes(std::string_view(bytes).substr(at, piece));
+    }
     if (cut) fail(pipe, {Code::closed, "connection reset"});
   });
 }

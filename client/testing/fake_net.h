@@ -60,6 +60,9 @@ class FakeNet final : public env::Net {
   /// The operating system takes no bytes of clients while this is set.
   void stall_clients(bool stalled);
 
+  /// Clients hear at most so many bytes at once; 0: all that came together.
+  void fragment(size_t bytes) { fragment_bytes_ = bytes; }
+
   struct Dial {
     std::string address;
     uint64_t at_us;
@@ -90,6 +93,7 @@ class FakeNet final : public env::Net {
   uint64_t client_bytes_left_ = 0;
   uint64_t server_bytes_left_ = 0;
   bool stalled_ = false;
+  size_t fragment_bytes_ = 0;
 };
 
 }  // namespace doozer::client
