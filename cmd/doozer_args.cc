@@ -156,6 +156,8 @@ Result<> take_flag(const Found& found, Invocation& invocation, Cluster& cluster)
     TRY_ASSIGN(invocation.count, parse_whole(*found.flag, found.value, 1));
   } else if (name == "long") {
     invocation.long_listing = true;
+  } else if (name == "below") {
+    invocation.below = found.value;
   } else if (name == "overwrite") {
     invocation.overwrite = true;
   } else if (name == "dry-run") {

@@ -74,7 +74,7 @@ class Importer {
   };
 
   bool wanted(const File& file) {
-    if (!is_below(file.path, session_.path_or_root())) return false;
+    if (!is_below(file.path, session_.invocation.below)) return false;
     if (!is_below(file.path, kControl)) return true;
     ++tally_.skipped;
     return false;
@@ -141,10 +141,11 @@ class Importer {
 }  // namespace
 
 Result<ExitStatus> run_import(Session& session) {
-  const std::string& name = session.invocation.file;
+  const auto& arguments = session.invocation.arguments;
   Archive archive;
   {
-    TRY_ASSIGN(const std::string bytes, read_input(name.empty() ? "-" : name, kArchiveBytesMax));
+    TRY_ASSIGN(const std::string bytes,
+               read_input(arguments.empty() ? "-" : arguments[0], kArchiveBytesMax));
     TRY_ASSIGN(archive, parse_archive(bytes));
   }
   Importer importer(session);

@@ -190,8 +190,8 @@ TEST(Inspect, AFlippedBitInASegmentIsReportedUnlessNothingUsesIt) {
   for (const auto& [offset, size] : sound.records) {
     for (uint64_t i = 0; i < size; ++i) used.insert(offset + i);
   }
-  const uint64_t end = *used.rbegin() + 2'000;
-  for (uint64_t i = 0; i < bytes.size(); i += i < end ? 1 : 97) {
+  const uint64_t end = *used.rbegin() + 600;
+  for (uint64_t i = 0; i < bytes.size(); i += i < end ? 1 : 997) {
     std::string flipped = bytes;
     flipped[i] = static_cast<char>(static_cast<unsigned char>(flipped[i]) ^ (1U << (i % 8)));
     const Heard heard = hear(flipped, number);
@@ -207,7 +207,7 @@ TEST(Inspect, AFlippedBitInASegmentIsReportedUnlessNothingUsesIt) {
 TEST(Inspect, ASegmentCutAtAnyLengthIsReported) {
   const auto [path, bytes] = small_segment();
   const uint64_t number = *storage::parse_segment_name(path.substr(4));
-  for (size_t size = 0; size < bytes.size(); size += size < 8'000 ? 1 : 501) {
+  for (size_t size = 0; size < bytes.size(); size += size < 2'000 ? 1 : 77) {
     const Heard heard = hear(bytes.substr(0, size), number);
     const bool reported = !heard.segment.damages.empty() || heard.segment.torn.has_value();
     ASSERT_TRUE(reported || size < storage::kHeaderRecordBytes) << "cut to " << size;

@@ -22,9 +22,7 @@ namespace doozer::cli {
 namespace {
 
 tl::unexpected<Error> system_error(std::string_view doing, std::string_view name) {
-  const int number = errno;
-  return fail(number == ENOENT ? Code::not_found : Code::io_error,
-              fmt::format("cannot {} {}: {}", doing, name, std::strerror(number)));
+  return fail(Code::io_error, fmt::format("cannot {} {}: {}", doing, name, std::strerror(errno)));
 }
 
 /// errno is set if it is false.

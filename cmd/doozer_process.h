@@ -21,7 +21,7 @@ Result<> write_output(std::string_view bytes);
 void write_error(std::string_view bytes);
 
 /// Everything up to its end. `name` "-" is standard input; at a terminal, the user is told how to
-/// end it. Errors: not_found, io_error, too_large (more than `limit` bytes).
+/// end it. Errors: io_error, too_large (more than `limit` bytes).
 Result<std::string> read_input(const std::string& name, size_t limit);
 
 /// A file that is there whole or not at all: written beside its name, renamed by finish().

@@ -36,6 +36,7 @@ constexpr FlagRow kCommandFlags[] = {
      "and DOOZER_PATH, DOOZER_REV and DOOZER_FLAG (set, del or nop) are in its environment"},
     {'n', "count", "N", "", "end after N events"},
     {'l', "long", "", "", "tell of each name what stat tells"},
+    {0, "below", "PATH", "", "only what is at or below PATH"},
     {0, "overwrite", "", "", "replace files that hold something else"},
     {0, "dry-run", "", "", "say what would be done, and change nothing"},
 };
@@ -70,11 +71,11 @@ constexpr CommandRow kCommands[] = {
      "status 1."},
     {"help", "[COMMAND]", "explain a command", 0, 1, "", false,
      "Without COMMAND, tells of all commands and options."},
-    {"import", "[PATH]", "bring back what export wrote", 0, 1, "file overwrite dry-run", false,
-     "Creates the files of an export, or those of them below PATH. Files that are there already "
-     "with the same bytes are left alone; those with other bytes are conflicts, are told and left "
-     "alone, and make the exit status 1, unless --overwrite replaces them. /ctl is never written. "
-     "Nothing is written before the whole export has been read and checked."},
+    {"import", "[FILE]", "bring back what export wrote", 0, 1, "below overwrite dry-run", false,
+     "Reads FILE, or else standard input, and creates the files of the export. Files that are "
+     "there already with the same bytes are left alone; those with other bytes are conflicts, are "
+     "told and left alone, and make the exit status 1, unless --overwrite replaces them. /ctl is "
+     "never written. Nothing is written before the whole export has been read and checked."},
     {"ls", "[PATH]", "list a directory", 0, 1, "long", true,
      "Prints the names in one directory (default: /), one a line. With --long, before each name "
      "its revision and length, or d and its number of entries."},

@@ -15,10 +15,11 @@ _doozer() {
     -f|--file) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     -x|--exec) mapfile -t COMPREPLY < <(:); return ;;
     -n|--count) mapfile -t COMPREPLY < <(:); return ;;
+    --below) mapfile -t COMPREPLY < <(:); return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "${COMP_WORDS[i]}" in
-      -a|--address|-b|--boot|-r|--rev|-t|--timeout|-o|--output|--tls-ca|--tls-name|--tls-cert|--tls-key|-f|--file|-x|--exec|-n|--count) ((i++)) || true ;;
+      -a|--address|-b|--boot|-r|--rev|-t|--timeout|-o|--output|--tls-ca|--tls-name|--tls-cert|--tls-key|-f|--file|-x|--exec|-n|--count|--below) ((i++)) || true ;;
       -*) ;;
       *) command="${COMP_WORDS[i]}"; break ;;
     esac
@@ -26,7 +27,7 @@ _doozer() {
   case "$command" in
     add) flags+=" --file" ;;
     export) flags+=" --file" ;;
-    import) flags+=" --file --overwrite --dry-run" ;;
+    import) flags+=" --below --overwrite --dry-run" ;;
     ls) flags+=" --long" ;;
     set) flags+=" --file" ;;
     wait) flags+=" --exec" ;;

@@ -37,7 +37,7 @@ complete -c doozer -s h -l help -d 'explain, also a single command: doozer set -
 complete -c doozer -s v -l version -d 'print the version'
 complete -c doozer -n '__fish_seen_subcommand_from add' -s f -l file -r -F -d 'read from, or for export write to, this file; - is the standard one'
 complete -c doozer -n '__fish_seen_subcommand_from export' -s f -l file -r -F -d 'read from, or for export write to, this file; - is the standard one'
-complete -c doozer -n '__fish_seen_subcommand_from import' -s f -l file -r -F -d 'read from, or for export write to, this file; - is the standard one'
+complete -c doozer -n '__fish_seen_subcommand_from import' -l below -x -d 'only what is at or below PATH'
 complete -c doozer -n '__fish_seen_subcommand_from import' -l overwrite -d 'replace files that hold something else'
 complete -c doozer -n '__fish_seen_subcommand_from import' -l dry-run -d 'say what would be done, and change nothing'
 complete -c doozer -n '__fish_seen_subcommand_from ls' -s l -l long -d 'tell of each name what stat tells'

@@ -260,7 +260,7 @@ class CommandLine(doozer_system.SystemTest):
         for path in values:
             client.send('DEL', path=path, rev=-1)
         self.doozer('nop')
-        self.assertRegex(self.doozer('import', '-f', 'tree.jsonl'), rb'created 256, unchanged 0')
+        self.assertRegex(self.doozer('import', 'tree.jsonl'), rb'created 256, unchanged 0')
         walked = {path: value for path, value, _ in client.walk('/e/**')}
         self.assertEqual(walked, values)
         self.assertRegex(self.doozer('import', stdin=everything),
@@ -278,6 +278,8 @@ class CommandLine(doozer_system.SystemTest):
         self.assertTrue(out.startswith(b'created 1, unchanged 2, replaced 0, conflicts 1'), out)
         self.assertIn('/t/a/x', self.errors)
         self.assertEqual(self.doozer('get', '/t/a/x'), b'changed')
+        self.assertEqual(self.doozer('import', '--below', '/t/c.d', stdin=archive),
+                         b'created 0, unchanged 1, replaced 0, conflicts 0, skipped under /ctl 0\n')
         self.assertIn(b'replaced 1', self.doozer('import', '--overwrite', stdin=archive))
         self.assertEqual(self.doozer('get', '/t/a/x'), b'/t/a/x')
 
