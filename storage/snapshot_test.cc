@@ -104,10 +104,16 @@ TEST_F(SnapshotTest, AnUnfinishedOneLeavesNothing) {
   }
   process_->run_for(1'000'000);
   EXPECT_TRUE(disk_.list("snap")->empty());
-  auto writer = storage().write_snapshot(Process::header_at(Index(15), Term(1)));
-  (*writer)->add("chunk");
-  process_->run_for(1'000'000);
-  restart(sim::CrashKind::process);
+  {
+    auto writer = storage().write_snapshot(Process::header_at(Index(15), Term(1)));
+    ASSERT_TRUE(writer);
+    (*writer)->add("chunk");
+    process_->run_for(1'000'000);
+    disk_.crash(sim::CrashKind::process);
+  }
+  process_.reset();
+  disk_.restart();
+  process_ = std::make_unique<Process>(disk_);
   ASSERT_EQ(disk_.list("snap")->size(), 1U);
   ASSERT_TRUE(process_->open());
   EXPECT_TRUE(disk_.list("snap")->empty()) << "garbage is removed at start";

@@ -93,7 +93,8 @@ class SnapshotReader {
 };
 
 /// Writes one snapshot on the bulk lane, chunk by chunk; published only by finish().
-/// Destroying it without finish() removes the temporary file.
+/// Destroying it without finish() removes the temporary file. It may outlive the storage, not the
+/// lanes.
 class SnapshotWriter {
  public:
   virtual ~SnapshotWriter() = default;
