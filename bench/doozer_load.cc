@@ -192,7 +192,12 @@ class Load {
     while (filled_ < options_.keys) loop_.run_for(10'000);
     filling_ = false;
   }
+  // Called between turns, so what it begins is also sent here.
   void start() {
+    begin_all();
+    for (const auto& connection : connections_) connection->flush();
+  }
+  void begin_all() {
     if (filling_ || options_.rate == 0) {
       const size_t each = std::max<size_t>(1, options_.in_flight / options_.connections);
       size_t left = std::max(options_.in_flight, size_t{1});
