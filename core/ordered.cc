@@ -19,13 +19,13 @@ constexpr uint32_t kMergeMax = kFan * 3 / 4;
 
 template <typename T>
 void insert_at(T* items, uint32_t count, uint32_t at, T item) {
-  std::memmove(items + at + 1, items + at, (count - at) * sizeof(T));
+  std::copy_backward(items + at, items + count, items + count + 1);
   items[at] = item;
 }
 
 template <typename T>
 void remove_at(T* items, uint32_t count, uint32_t at) {
-  std::memmove(items + at, items + at + 1, (count - at - 1) * sizeof(T));
+  std::copy(items + at + 1, items + count, items + at);
 }
 
 }  // namespace

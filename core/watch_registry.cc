@@ -40,7 +40,6 @@ WatchRegistry::Record& WatchRegistry::take_record(Waiter& waiter, uint64_t cooki
   record.group = nullptr;
   record.from = {};
   record.skip = 0;
-  record.next_round = false;
   record.start = 0;
   ++count_;
   return record;
@@ -127,8 +126,7 @@ void WatchRegistry::begin_search(Record& record) {
   if (search.round.empty()) {
     search.at = record.start;
   }
-  record.next_round = record.start < search.at;
-  (record.next_round ? search.next_round : search.round)[record.start].push_back(record);
+  (record.start < search.at ? search.next_round : search.round)[record.start].push_back(record);
 }
 
 /// A path's events are its versions: no need to look at those of others. False if the position
@@ -177,8 +175,11 @@ void WatchRegistry::leave_map(Record& record) {
     case Place::sleeping: drop_if_empty(sleepers_, record.from.revision); break;
     case Place::revision: drop_if_empty(revisions_, record.from.revision); break;
     case Place::searching: {
-      WatchSearch& search = *record.group->search;
-      drop_if_empty(record.next_round ? search.next_round : search.round, record.start);
+      // Its search may have ended, which gave it to another list as it was.
+      if (WatchSearch* search = record.group->search.get(); search != nullptr) {
+        drop_if_empty(search->round, record.start);
+        drop_if_empty(search->next_round, record.start);
+      }
       break;
     }
     case Place::free:
@@ -216,29 +217,16 @@ WatchRegistry::Batch& WatchRegistry::new_batch(WatchGroup& group, uint64_t numbe
   return batch;
 }
 
+/// Whole lists change hands, whatever their length; run() looks at their records. (These keep their
+/// `place`: the list of their revision is gone for good, so cancel() finds none to tidy up.)
 void WatchRegistry::wake_sleepers(Revision revision) {
   while (!revisions_.empty() && revisions_.begin()->first <= revision) {
-    Link& list = revisions_.begin()->second;
-    for (Link* each = list.next; each != &list; each = each->next) {
-      static_cast<Record*>(each)->place = Place::ready;
-    }
-    ready_.take(list);
+    ready_.take(revisions_.begin()->second);
     revisions_.erase(revisions_.begin());
   }
   while (!sleepers_.empty() && sleepers_.begin()->first <= revision) {
-    Link list;
-    list.take(sleepers_.begin()->second);
+    woken_.take(sleepers_.begin()->second);
     sleepers_.erase(sleepers_.begin());
-    while (!list.empty()) {
-      auto& record = static_cast<Record&>(*list.next);
-      record.unlink();
-      if (record.from.sub == 0 && record.skip == 0) {
-        record.place = Place::waiting;
-        record.group->waiting.push_back(record);
-      } else {
-        begin_search(record);
-      }
-    }
   }
 }
 
@@ -298,6 +286,24 @@ bool WatchRegistry::run_ready(Budget& budget) {
     const uint64_t cookie = record.cookie;
     free_record(record);
     waiter.on_revision(id, cookie);
+  }
+  return false;
+}
+
+/// Those whose revision has come look for their event in the history, from its first.
+bool WatchRegistry::run_woken(Budget& budget) {
+  while (!woken_.empty()) {
+    if (budget.empty()) {
+      return true;
+    }
+    budget.spend();
+    auto& record = static_cast<Record&>(*woken_.next);
+    record.unlink();
+    if (record.from.revision < state_.history.oldest()) {
+      tell_too_late(record);
+    } else {
+      begin(record);
+    }
   }
   return false;
 }
@@ -368,9 +374,6 @@ bool WatchRegistry::sweep(WatchGroup& group, Budget& budget) {
     list.take(search.round.begin()->second);
     search.round.erase(search.round.begin());
     Batch& late = new_batch(group, 0);  // an event before all that is kept: told as too late
-    for (Link* each = list.next; each != &list; each = each->next) {
-      static_cast<Record*>(each)->place = Place::firing;
-    }
     late.records.take(list);
   }
   search.at = std::max(search.at, kept);
@@ -388,9 +391,6 @@ bool WatchRegistry::sweep(WatchGroup& group, Budget& budget) {
     }
   }
   for (auto& [start, list] : search.round) {  // seen all: from now on they wait
-    for (Link* each = list.next; each != &list; each = each->next) {
-      static_cast<Record*>(each)->place = Place::waiting;
-    }
     group.waiting.take(list);
   }
   search.round.clear();
@@ -398,11 +398,6 @@ bool WatchRegistry::sweep(WatchGroup& group, Budget& budget) {
     return false;
   }
   search.round.swap(search.next_round);
-  for (auto& [start, list] : search.round) {
-    for (Link* each = list.next; each != &list; each = each->next) {
-      static_cast<Record*>(each)->next_round = false;
-    }
-  }
   search.at = search.round.begin()->first;
   return true;
 }
@@ -426,9 +421,11 @@ bool WatchRegistry::run_searches(Budget& budget) {
 
 bool WatchRegistry::run(Budget& budget) {
   const bool ready = run_ready(budget);
+  const bool waking = run_woken(budget);
   const bool searching = run_searches(budget);
   const bool firing = run_batches(budget);
-  return ready || firing || searching || !ready_.empty() || !searches_.empty() || !batches_.empty();
+  return ready || waking || firing || searching || !ready_.empty() || !searches_.empty() ||
+         !batches_.empty();
 }
 
 }  // namespace doozer::core

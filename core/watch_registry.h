@@ -50,9 +50,8 @@ class WatchRegistry final : public Watches {
     uint32_t skip = 0;
     uint32_t slot = 0;
     uint32_t generation = 1;
-    Place place = Place::free;
-    bool next_round = false;  // searching: in the group's next sweep
-    uint64_t start = 0;       // searching: the first event to look at
+    Place place = Place::free;  // where it was put; lists given on whole leave it as it is
+    uint64_t start = 0;         // searching: the first event to look at
   };
   static_assert(sizeof(Record) <= 96);
   /// Waiters of one glob for whom one event was found.
@@ -76,6 +75,7 @@ class WatchRegistry final : public Watches {
   Batch& new_batch(WatchGroup& group, uint64_t number);
   uint32_t count_more(const WatchGroup& group, uint64_t number) const;
   bool run_ready(Budget& budget);
+  bool run_woken(Budget& budget);
   bool run_batches(Budget& budget);
   bool run_searches(Budget& budget);
   bool sweep(WatchGroup& group, Budget& budget);
@@ -90,6 +90,7 @@ class WatchRegistry final : public Watches {
   std::map<Revision, Link> sleepers_;   // of events
   std::map<Revision, Link> revisions_;  // of wait_revision()
   Link ready_;
+  Link woken_;  // slept, and their revision has come
   std::list<Batch> batches_;
   std::deque<WatchGroup*> searches_;  // groups with searching waiters, each once
   std::vector<WatchGroup*> matched_;  // scratch
