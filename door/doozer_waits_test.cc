@@ -136,6 +136,22 @@ TEST(DoozerWait, TwoWaitersOfOneGlobLeaveAContinuationEach) {
   EXPECT_EQ(client.ask(wait("/**", 2)), "");
 }
 
+TEST(DoozerWait, WaitersOfSeveralGlobsHearTheirOwnEventsOfOneTransaction) {
+  TestHost host;
+  TestClient client(host);
+  // What doors share of an answer is of one event and one count of further ones.
+  const int32_t a = client.send(wait("/a", 1));
+  const int32_t b = client.send(wait("/b", 1));
+  const int32_t all = client.send(wait("/**", 1));
+  const int32_t some = client.send(wait("/?", 1));
+  host.apply(sets({"/a", "/b", "/long"}));
+  host.run_machine();
+  EXPECT_EQ(client.text(a), "flags=4 rev=1 path=\"/a\" value=\"/a\"");
+  EXPECT_EQ(client.text(b), "flags=4 rev=1 path=\"/b\" value=\"/b\"");
+  EXPECT_EQ(client.text(all), "flags=4 rev=1 path=\"/a\" value=\"/a\" len=2");
+  EXPECT_EQ(client.text(some), "flags=4 rev=1 path=\"/a\" value=\"/a\" len=1");
+}
+
 TEST(DoozerWait, OffsetSkipsThatManyEventsOfRev) {
   TestHost host;
   TestClient client(host);
