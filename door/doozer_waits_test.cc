@@ -152,6 +152,17 @@ TEST(DoozerWait, WaitersOfSeveralGlobsHearTheirOwnEventsOfOneTransaction) {
   EXPECT_EQ(client.text(some), "flags=4 rev=1 path=\"/a\" value=\"/a\" len=1");
 }
 
+TEST(DoozerWait, WaitersOfTwoFilesOfOneTransactionHearEachTheirOwn) {
+  TestHost host;
+  TestClient client(host);
+  const int32_t a = client.send(wait("/a", 1));
+  const int32_t b = client.send(wait("/b", 1));
+  host.apply(sets({"/a", "/b"}));
+  host.run_machine();
+  EXPECT_EQ(client.text(a), "flags=4 rev=1 path=\"/a\" value=\"/a\"");
+  EXPECT_EQ(client.text(b), "flags=4 rev=1 path=\"/b\" value=\"/b\"");
+}
+
 TEST(DoozerWait, OffsetSkipsThatManyEventsOfRev) {
   TestHost host;
   TestClient client(host);

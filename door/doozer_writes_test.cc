@@ -240,7 +240,9 @@ TEST(DoozerWrites, AnUnknownOutcomeClosesTheConnectionOfAnOldClient) {
   EXPECT_EQ(client.text(first), "");
   EXPECT_EQ(client.text(second), "");
   // What still comes is neither looked at nor held back.
-  client.receive(set("/a", 0, "z").tag(9).frame());
+  client.receive(set("/a", 0, "z").tag(9).frame() + rev().tag(10).frame());
+  EXPECT_EQ(client.text(9), "");
+  EXPECT_EQ(client.text(10), "");
   EXPECT_EQ(client.pending_bytes(), 0U);
   EXPECT_EQ(host.writes(), 1U);
   EXPECT_FALSE(client.door().blocked());
