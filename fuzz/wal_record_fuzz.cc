@@ -18,7 +18,8 @@ namespace {
 
 constexpr size_t kCrcBytes = 4;
 
-/// A whole segment file: the two readers agree on every record up to the first damage.
+/// A whole segment file: what recovery reads, the inspector hears too (and of a batch that is cut
+/// short those records that are whole).
 void read_segment(const std::string& bytes) {
   const uint64_t number = segment_number_of(bytes).value_or(1);
   BytesDisk disk(segment_path(number), bytes);
@@ -46,7 +47,6 @@ void read_segment(const std::string& bytes) {
     CHECK(heard[count] == (*record)->offset);
     ++count;
   }
-  CHECK(count == heard.size());
 }
 
 /// One record whose crc is right: what only a body can have wrong.

@@ -14,6 +14,13 @@ namespace {
 
 constexpr uint64_t kSessionSeed = 7;
 constexpr uint64_t kExhaustivePoints = 300;  ///< more are sampled by seed
+/// Under sanitizers everything takes ten times as long: there each operation still crashes in each
+/// kind, at one of the three moments, and recoveries are crashed in at every fourth operation.
+#ifdef DOOZER_DCHECK
+constexpr bool kThorough = false;
+#else
+constexpr bool kThorough = true;
+#endif
 
 // --- The workload
 
@@ -21,7 +28,7 @@ constexpr uint64_t kExhaustivePoints = 300;  ///< more are sampled by seed
 void fill(Session& session, size_t bytes) {
   size_t batch = 0;
   for (size_t done = 0; done < bytes && !session.dead();) {
-    for (const size_t size : {2'500, 300, 4'000}) {
+    for (const size_t size : {size_t{2'500}, size_t{300}, size_t{4'000}}) {
       session.append_set(size);
       done += size;
     }
@@ -238,6 +245,8 @@ TEST(StorageCrash, NothingIsBrokenByACrashOfAnyKindAtAnyOperation) {
     for (const CrashKind kind : kCrashKinds) {
       for (const Moment moment : kMoments) {
         const Point point{number, kind, moment};
+        const uint64_t turn = number + static_cast<uint64_t>(kind) + static_cast<uint64_t>(moment);
+        if (!kThorough && turn % std::size(kMoments) != 0) continue;
         SCOPED_TRACE(to_string(point) + ": " + sim::to_string(reference_log()[number - 1]));
         Crashed crashed = crash_workload_at(point);
         if (crashed.in) situations.merge(situations_of(*crashed.in));
@@ -269,6 +278,7 @@ TEST(StorageCrash, NothingIsBrokenByACrashInTheRecoveryFromACrash) {
       ASSERT_TRUE(Session::start(*probe, probed, kSessionSeed).has_value()) << to_string(point);
       const uint64_t count = probe->operations() - before;
       for (uint64_t i = 1; i <= count; ++i) {
+        if (!kThorough && (number + i) % 4 != 0) continue;
         const Point inner{before + i, i % 2 == 0 ? CrashKind::machine_mixed : kind,
                           kMoments[(number + i) % 3]};
         SCOPED_TRACE(to_string(point) + ", then " + to_string(inner));
@@ -283,7 +293,7 @@ TEST(StorageCrash, NothingIsBrokenByACrashInTheRecoveryFromACrash) {
         auto session = Session::start(*disk, model, kSessionSeed);
         ASSERT_TRUE(session.has_value()) << session.error().message;
         ASSERT_EQ((*session)->complaint(), "");
-        if (i % 4 == 0) live_on(*disk, model, *std::move(session));
+        if ((number / 4 + i) % 4 == 0) live_on(*disk, model, *std::move(session));
         if (HasFatalFailure()) return;
       }
     }
@@ -325,7 +335,7 @@ void live_randomly(Session& session, Rng& rng) {
 }
 
 TEST(StorageCrash, GeneratedHistoriesOfManyTermsAndCrashesKeepTheirPromises) {
-  for (uint64_t seed = 1; seed <= 40; ++seed) {
+  for (uint64_t seed = 1; seed <= (kThorough ? 60 : 20); ++seed) {
     Rng rng(seed);
     SimDisk disk({.seed = seed});
     LogModel model;
@@ -409,7 +419,7 @@ TEST(StorageCrash, ARottenBitIsReportedOrHarmsNothing) {
   SimDisk sound({.seed = 1});
   const LogModel model = finished_workload(sound, true);
   size_t corrupt = 0;
-  for (uint64_t seed = 1; seed <= 1'000; ++seed) {
+  for (uint64_t seed = 1; seed <= (kThorough ? 1'000 : 200); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const auto disk = sound.clone(seed);
     ASSERT_TRUE(disk->flip_random_bit(seed % 3 == 0 ? "snap/" : "log/"));
@@ -426,7 +436,7 @@ TEST(StorageCrash, ARottenBitIsReportedOrHarmsNothing) {
     }
     ASSERT_EQ((*session)->complaint(), "") << "damage was passed over in silence";
   }
-  EXPECT_GT(corrupt, 50U);
+  EXPECT_GT(corrupt, 20U);
 }
 
 TEST(StorageCrash, RotAboveTheNewestMarkerIsDoubtAndBelowItCorruption) {
