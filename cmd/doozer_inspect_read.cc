@@ -49,7 +49,6 @@ Result<void> read_identity_files(env::Disk& disk, DirectoryFinding& found) {
   auto incarnation = storage::read_incarnation(disk);
   if (incarnation) {
     found.incarnation = incarnation->value_or(Incarnation());
-    if (!*incarnation) found.notes.emplace_back("file \"incarnation\" is missing");
   } else if (is_finding(incarnation.error())) {
     found.damages.push_back(incarnation.error().message);
   } else {
@@ -203,11 +202,18 @@ Result<DirectoryFinding> read_directory(env::Disk& disk) {
     found.damages.push_back(storage::to_string(damage));
   }
   if (!found.owner) found.owner = found.log.owner;
+  for (const storage::SegmentInspection& segment : found.log.segments) {
+    const bool started = segment.header && segment.header->header.incarnation > found.incarnation;
+    if (started)
+      found.damages.push_back(segment.path + ": of a later start than file \"incarnation\"");
+  }
   TRY(read_snapshots(disk, found));
   TRY(ask_recovery(disk, found));
   const Source source = best_source(found);
   auto machine = rebuild(disk, source);
-  if (machine) {
+  if (machine && source.last == Index() && !found.good()) {
+    // Nothing can be rebuilt: an empty state would only mislead.
+  } else if (machine) {
     found.state = (*machine)->digests();
     found.files = (*machine)->stats().files;
   } else if (is_finding(machine.error())) {
