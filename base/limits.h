@@ -43,10 +43,10 @@ constexpr uint64_t kGracefulLingerUs = 1'000'000;  ///< and waits so long for pe
 // ----------------------------------------------------------------------------
 constexpr uint64_t kLoopTurnMaxMs = 5;
 constexpr uint64_t kClientsPerTurnUs =
-    2'000;                            ///< handling clients' bytes stops after so much of a turn
-constexpr uint64_t kSlicesPerTurnUs =
-    1'500;  ///< no further posted slice is begun after so much of a turn; the rest go first next turn
-constexpr int64_t kSliceSteps = 500;  ///< one slice of a cursor (base/budget.h)
+    2'000;  ///< handling clients' bytes stops after so much of a turn
+constexpr uint64_t kSlicesPerTurnUs = 1'500;  ///< no further posted slice is begun after so much of
+                                              ///< a turn; the rest go first next turn
+constexpr int64_t kSliceSteps = 500;          ///< one slice of a cursor (base/budget.h)
 constexpr size_t kHandshakesPerTurn = 2;
 constexpr size_t kHandshakesPendingMax =
     1'024;  ///< of one listener; further connections wait in the backlog

@@ -173,7 +173,7 @@ class Load {
 
  private:
   std::string key(uint64_t number) const {
-    char name[40];
+    char name[64];
     // 32 bytes, a thousand files in a directory.
     std::snprintf(name, sizeof name, "/bench/%06llu/file-%013llu",
                   static_cast<unsigned long long>(number / 1000),

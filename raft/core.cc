@@ -70,8 +70,8 @@ void Core::campaign(Output& out) {
   vote_sequence_ = out.persist_sequence;
 }
 
-// Dissertation 3.6.2, 6.4: an entry of the own term must commit before older ones count as committed
-// and before reads are answered.
+// Dissertation 3.6.2, 6.4: an entry of the own term must commit before older ones count as
+// committed and before reads are answered.
 void Core::become_leader(Output& out) {
   role_ = Role::leader;
   term_first_ = last_index_ + 1;
@@ -83,8 +83,8 @@ void Core::become_leader(Output& out) {
 void Core::append(EntryKind kind, std::string payload, Output& out) {
   ++last_index_;
   last_term_ = hard_state_.term;
-  entries_.push_back(Entry{
-      .index = last_index_, .term = last_term_, .kind = kind, .payload = std::move(payload)});
+  entries_.push_back(
+      Entry{.index = last_index_, .term = last_term_, .kind = kind, .payload = std::move(payload)});
   out.append_last = last_index_;
 }
 

@@ -1,17 +1,9 @@
 #include "server/boot.h"
 
 #include "base/bytes.h"
+#include "server/config_address.h"
 
 namespace doozer::server {
-
-bool is_loopback(std::string_view address) {
-  const size_t colon = address.rfind(':');
-  std::string_view host = address.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  }
-  return host.starts_with("127.") || host == "::1" || host == "localhost";
-}
 
 Result<void> may_boot(const BootInputs& inputs) {
   if (!inputs.attach.empty()) {
@@ -20,11 +12,11 @@ Result<void> may_boot(const BootInputs& inputs) {
                     ": the data directory is empty and this version cannot join a cluster yet");
   }
   if (!inputs.boot_uri.empty()) {
-    return fail(Code::bad_argument,
-                "--boot-uri " + quote(inputs.boot_uri) +
-                    ": the data directory is empty and this version cannot join a cluster yet");
+    return fail(
+        Code::bad_argument,
+        "--boot-uri: the data directory is empty and this version cannot join a cluster yet");
   }
-  if (inputs.boot || is_loopback(inputs.listen)) return {};
+  if (inputs.boot || is_loopback_address(inputs.listen)) return {};
   return fail(Code::bad_argument,
               "--listen " + quote(inputs.listen) +
                   ": the data directory is empty and the address is not loopback. If this is to "

@@ -25,9 +25,6 @@ struct BootInputs {
 /// cluster at the old address. Errors: bad_argument, telling what to do.
 Result<void> may_boot(const BootInputs& inputs);
 
-/// "127.0.0.1", any 127/8, "[::1]", "localhost"; the port is not looked at.
-bool is_loopback(std::string_view address);
-
 /// One file to write at boot.
 struct BootWrite {
   std::string path;

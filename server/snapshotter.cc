@@ -60,6 +60,8 @@ void Snapshotter::stop() {
 }
 
 void Snapshotter::begin() {
+  chunk_.clear();
+  scanned_ = false;
   image_ = machine_.write_image();
   const core::Digests& pinned = image_->digests();
   const storage::Ownership& owner = storage_.recovered().owner;
@@ -84,24 +86,29 @@ void Snapshotter::begin() {
   logger_.info("snapshot_begun", {{"index", pinned.index}, {"snapshot_revision", pinned.revision}});
 }
 
-// One slice a turn; a posted nothing makes the next turn come.
+// One slice a turn; a posted nothing makes the next turn come. The image comes in pieces of about
+// the size asked for (a large value overshoots), the file takes exact ones.
 void Snapshotter::slice() {
-  if (!writer_->ready()) return;  // its completion makes a turn
-  Budget budget(kSliceSteps);
-  auto step = image_->next(kSnapshotChunkBytes, budget, chunk_);
-  if (!step) {
-    give_up(step.error());
-    return;
+  if (!scanned_ && chunk_.size() < kSnapshotChunkBytes) {
+    Budget budget(kSliceSteps);
+    auto step = image_->next(kSnapshotChunkBytes, budget, chunk_);
+    if (!step) {
+      give_up(step.error());
+      return;
+    }
+    scanned_ = *step == core::ImageWriter::Step::done;
   }
-  const bool done = *step == core::ImageWriter::Step::done;
-  if (done || chunk_.size() >= kSnapshotChunkBytes / 2) {
-    if (!chunk_.empty()) writer_->add(std::exchange(chunk_, {}));
+  while (writer_->ready() &&
+         (chunk_.size() >= kSnapshotChunkBytes || (scanned_ && !chunk_.empty()))) {
+    std::string piece = chunk_.substr(0, kSnapshotChunkBytes);
+    chunk_.erase(0, piece.size());
+    writer_->add(std::move(piece));
   }
-  if (done) {
+  if (scanned_ && chunk_.empty()) {
     finish();
-  } else {
+  } else if (writer_->ready()) {
     clock_.post([] {});
-  }
+  }  // else its completion makes a turn
 }
 
 void Snapshotter::finish() {
@@ -124,7 +131,6 @@ void Snapshotter::give_up(const Error& error) {
   PROBE("snapshotter: a snapshot was given up");
   image_.reset();
   writer_.reset();
-  chunk_.clear();
   ++failed_;
   not_before_us_ = clock_.now_us() + kRetryAfterUs;
   bytes_before_ = std::max(policy_.log_bytes, machine_.stats().live_bytes / 2);  // due again then

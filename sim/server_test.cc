@@ -373,6 +373,28 @@ TEST_F(ServerTest, AFullDiskRefusesSetsTakesDelsAndRecoversByItself) {
   EXPECT_EQ(again.err_code, 0) << again.err_detail;
 }
 
+TEST_F(ServerTest, SnapshotsOfLargeValuesAreTakenAndReadBack) {
+  ServerProcessOptions options = plain();
+  options.snapshots.log_bytes = 4 * kMiB;
+  options.config.history = 5;
+  boot(options);
+  auto client = world_->connect();
+  for (int i = 0; i < 30; ++i) {
+    ask(*client, set_of("/large/" + std::to_string(i),
+                        std::string(kValueBytesMax - static_cast<size_t>(i), 'a')));
+  }
+  world_->run_for(5'000'000);
+  EXPECT_TRUE(world_->process().log().has("snapshot_taken"));
+  world_->kill();
+  start();
+  client = world_->connect();
+  for (const int i : {0, 13, 29}) {
+    const std::string path = "/large/" + std::to_string(i);
+    EXPECT_EQ(ask(*client, request(wire::Verb::get, path)).value.size(),
+              kValueBytesMax - static_cast<size_t>(i));
+  }
+}
+
 TEST_F(ServerTest, TheHistorySurvivesSnapshotsLogCutsAndRestarts) {
   ServerProcessOptions options = plain();
   options.config.segment_bytes = kSegmentBytesMin;
