@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/crc32c.h"
 #include "storage/identity_file.h"
 #include "storage/storage_fixture.h"
 #include "storage/wal_format.h"
@@ -166,6 +167,10 @@ TEST(IdentityFile, BadTextIsCorruptAndANewerFormatUnsupported) {
   }
   EXPECT_FALSE(decode_identity(good + "x"));
 
+  const std::string newer = "doozer-data 2\n";
+  char crc[16];
+  std::snprintf(crc, sizeof crc, "crc %08x\n", crc32c(newer));
+  EXPECT_EQ(decode_identity(newer + crc).error().code, Code::unsupported);
   for (size_t at = 0; at < 40; ++at) {
     const std::string text = encode_incarnation(Incarnation(at * at * at));
     ASSERT_TRUE(decode_incarnation(text));
