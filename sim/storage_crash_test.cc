@@ -15,7 +15,7 @@ namespace {
 constexpr uint64_t kSessionSeed = 7;
 constexpr uint64_t kExhaustivePoints = 300;  ///< more are sampled by seed
 /// Under sanitizers everything takes ten times as long: there each operation still crashes in each
-/// kind, at one of the three moments, and recoveries are crashed in at every fourth operation.
+/// kind, at one of the three moments, and recoveries are crashed in at every twelfth operation.
 #ifdef DOOZER_DCHECK
 constexpr bool kThorough = false;
 #else
@@ -278,7 +278,7 @@ TEST(StorageCrash, NothingIsBrokenByACrashInTheRecoveryFromACrash) {
       ASSERT_TRUE(Session::start(*probe, probed, kSessionSeed).has_value()) << to_string(point);
       const uint64_t count = probe->operations() - before;
       for (uint64_t i = 1; i <= count; ++i) {
-        if (!kThorough && (number + i) % 4 != 0) continue;
+        if (!kThorough && (number + i) % 12 != 0) continue;
         const Point inner{before + i, i % 2 == 0 ? CrashKind::machine_mixed : kind,
                           kMoments[(number + i) % 3]};
         SCOPED_TRACE(to_string(point) + ", then " + to_string(inner));
@@ -293,7 +293,7 @@ TEST(StorageCrash, NothingIsBrokenByACrashInTheRecoveryFromACrash) {
         auto session = Session::start(*disk, model, kSessionSeed);
         ASSERT_TRUE(session.has_value()) << session.error().message;
         ASSERT_EQ((*session)->complaint(), "");
-        if ((number / 4 + i) % 4 == 0) live_on(*disk, model, *std::move(session));
+        if ((number / 12 + i) % 4 == 0) live_on(*disk, model, *std::move(session));
         if (HasFatalFailure()) return;
       }
     }
