@@ -108,6 +108,21 @@ TEST_F(SpaceTest, RoomForASnapshotIsKept) {
   EXPECT_TRUE(storage().admit(kValueBytes, false));
 }
 
+TEST_F(SpaceTest, WithoutANextSegmentTheEndOfThisOneIsForTheReserve) {
+  // Enough for the reserve, not for the reserve and a segment.
+  disk_.leave_free(kSmall.disk_reserve_bytes + 10 * kKiB);
+  let_it_look();
+  const std::string_view small = "wal: a small segment out of the reserve";
+  const uint64_t before = Probe::reached(small);
+  ASSERT_TRUE(fill());
+  EXPECT_GE(*disk_.free_bytes(), kSmall.disk_reserve_bytes);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(storage().admit(100, true));
+    ASSERT_TRUE(process_->put(std::string(100, 'd')));
+  }
+  EXPECT_EQ(Probe::reached(small), before) << "the reserve on the disk is still whole";
+}
+
 TEST_F(SpaceTest, AStartOnAFullDiskSucceeds) {
   for (const sim::CrashKind kind : sim::kCrashKinds) {
     ASSERT_TRUE(process_->put(std::string(kValueBytes, 'x')));
