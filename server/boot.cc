@@ -1,6 +1,10 @@
 #include "server/boot.h"
 
+#include <memory>
+#include <utility>
+
 #include "base/bytes.h"
+#include "base/check.h"
 #include "server/config_address.h"
 
 namespace doozer::server {
@@ -24,10 +28,36 @@ Result<void> may_boot(const BootInputs& inputs) {
                   "is mounted");
 }
 
+namespace {
+
+// A cluster always has a filled slot (core refuses to empty the last), unless its first boot was
+// cut short.
+bool has_filled_slot(const core::Machine& machine) {
+  auto glob = core::Glob::compile("/ctl/cal/*");
+  CHECK(glob.has_value());
+  const auto cursor =
+      machine.walk(std::make_shared<const core::Glob>(std::move(*glob)), std::nullopt);
+  for (uint64_t offset = 0;;) {
+    Budget budget(kSliceSteps);
+    core::FileView file;
+    switch (cursor->seek(offset, budget, file)) {
+      case core::Seek::found:
+        if (!file.value.empty()) return true;
+        ++offset;
+        break;
+      case core::Seek::more: break;
+      case core::Seek::end:
+      case core::Seek::too_late: return false;
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& machine) {
   const std::string self = facts.identity.to_string();
   const std::string node = "/ctl/node/" + self;
-  const bool fresh = machine.revision() == Revision(0);
+  const bool fresh = !has_filled_slot(machine);
   std::vector<BootWrite> wanted;
   if (fresh) wanted.push_back({"/ctl/name", facts.cluster_name});
   wanted.push_back({node + "/addr", facts.address});

@@ -40,8 +40,9 @@ struct NodeFacts {
   uint64_t slots = 1;  ///< made when the cluster is new
 };
 
-/// What a new cluster writes, in this order from revision 1; for a restart, only what differs from
-/// what the machine holds (and never the cluster's name or its slots).
+/// What a new cluster writes, in this order from revision 1, or the rest of it if the first boot
+/// was cut short; for a restart, only what differs from what the machine holds (and never the
+/// cluster's name or its slots).
 std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& machine);
 
 }  // namespace doozer::server
