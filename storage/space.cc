@@ -1,6 +1,30 @@
 #include "storage/space.h"
 
+#include <utility>
+
 namespace doozer::storage {
+
+SpaceGauge::~SpaceGauge() {
+  if (timer_ != 0) clock_.cancel(timer_);
+}
+
+void SpaceGauge::watch(bool wanted) {
+  watched_ = wanted;
+  if (wanted) {
+    arm();
+  } else if (timer_ != 0) {
+    clock_.cancel(std::exchange(timer_, 0));
+  }
+}
+
+void SpaceGauge::arm() {
+  if (timer_ != 0) return;
+  timer_ = clock_.at(clock_.now_us() + kFreeBytesStaleUs, [this] {
+    timer_ = 0;
+    refresh();
+    if (watched_) arm();
+  });
+}
 
 void SpaceGauge::refresh() {
   if (running_) {

@@ -1,5 +1,6 @@
 // How much the disk still takes: the last known figure, refreshed on the bulk lane when somebody
-// asks and it is older than a second (nobody asks: nothing is done), and after every change.
+// asks and it is older than a second, after every change, and each second while somebody was
+// refused and nobody has been told better (otherwise, if nobody asks, nothing is done).
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,9 @@ class SpaceGauge {
         clock_(clock),
         free_bytes_(free_bytes),
         asked_us_(clock.now_us()) {}
+  ~SpaceGauge();
+  SpaceGauge(const SpaceGauge&) = delete;
+  SpaceGauge& operator=(const SpaceGauge&) = delete;
 
   uint64_t free_bytes() const { return free_bytes_; }
   /// Hears every new figure.
@@ -29,8 +33,12 @@ class SpaceGauge {
     if (clock_.now_us() - asked_us_ >= kFreeBytesStaleUs) refresh();
   }
   void refresh();
+  /// From now on the gauge looks each second by itself, or no longer.
+  void watch(bool wanted);
 
  private:
+  void arm();
+
   env::Disk& disk_;
   env::Lanes& lanes_;
   env::Clock& clock_;
@@ -38,6 +46,8 @@ class SpaceGauge {
   uint64_t asked_us_;
   bool running_ = false;
   bool again_ = false;
+  bool watched_ = false;
+  env::TimerId timer_ = 0;
   UniqueFunction<void()> on_refresh_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };

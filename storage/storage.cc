@@ -54,6 +54,7 @@ class FileStorage final : public Storage {
   void quiesce(UniqueFunction<void()> done) override { writer_.quiesce(std::move(done)); }
 
   Result<void> admit(size_t bytes, bool reserve_ok) override;
+  bool short_of_space() const override { return refused_.has_value(); }
   void set_snapshot_estimate(uint64_t bytes) override;
 
   Result<std::unique_ptr<SnapshotReader>> read_snapshot(Index index) override;
@@ -68,6 +69,14 @@ class FileStorage final : public Storage {
   void published(const SnapshotHeader& header, uint64_t file_bytes);
   void remove_on_bulk_lane(std::vector<std::string> paths);
 
+  Result<void> judge(size_t bytes, bool reserve_ok) const;
+  void was_admitted();
+
+  /// What admit() refused last, as long as it would do so again.
+  struct Refused {
+    size_t bytes = 0;
+    bool reserve_ok = false;
+  };
   struct Waiting {
     Index index;
     UniqueFunction<void(Result<void>)> then;
@@ -84,6 +93,7 @@ class FileStorage final : public Storage {
   std::vector<uint64_t> snapshot_bytes_;  ///< of the files, in the same order
   std::vector<std::string> damaged_snapshots_;
   uint64_t snapshot_room_ = 0;
+  std::optional<Refused> refused_;
   std::vector<Waiting> waiting_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
@@ -121,6 +131,7 @@ FileStorage::FileStorage(env::Disk& disk, env::Lanes& lanes, env::Clock& clock,
   writer_.on_progress([this] { run_durable(); });
   writer_.on_space_change([this] { space_.refresh(); });
   space_.on_refresh([this] {
+    if (refused_ && judge(refused_->bytes, refused_->reserve_ok)) was_admitted();
     const uint64_t wanted =
         writer_.smallest_segment() + options_.disk_reserve_bytes + snapshot_room_;
     if (writer_.preparing_failed() && space_.free_bytes() >= wanted) writer_.retry_preparing();
@@ -142,6 +153,22 @@ void FileStorage::set_snapshot_estimate(uint64_t bytes) {
 Result<void> FileStorage::admit(size_t bytes, bool reserve_ok) {
   if (writer_.dead()) return fail(Code::io_error, "the log cannot be written any more");
   space_.refresh_if_stale();
+  auto judged = judge(bytes, reserve_ok);
+  if (!judged) {
+    refused_ = Refused{.bytes = bytes, .reserve_ok = reserve_ok};
+    space_.watch(true);
+  } else if (refused_ && (!reserve_ok || refused_->reserve_ok)) {
+    was_admitted();
+  }
+  return judged;
+}
+
+void FileStorage::was_admitted() {
+  refused_.reset();
+  space_.watch(false);
+}
+
+Result<void> FileStorage::judge(size_t bytes, bool reserve_ok) const {
   const uint64_t cost = bytes + kEntryOverheadBytes;
   const uint64_t room = writer_.prepared_room();
   const uint64_t free = space_.free_bytes();
@@ -151,7 +178,7 @@ Result<void> FileStorage::admit(size_t bytes, bool reserve_ok) {
                                     std::to_string(kept) + " are kept for " + std::string(what));
   };
   if (reserve_ok) {
-    const uint64_t small_segment = cost + kSegmentBytesMin;
+    const uint64_t small_segment = writer_.pending_bytes() + cost + kSegmentBytesMin;
     if (room < cost && free < small_segment) return refuse(small_segment, "the log");
     return {};
   }
@@ -270,6 +297,7 @@ StorageStats FileStorage::stats() const {
   const WriterStats& writer = writer_.stats();
   StorageStats stats{.segments = writer_.segments().size(),
                      .log_bytes = writer_.log_bytes(),
+                     .written_bytes = writer.bytes,
                      .syncs = writer.syncs,
                      .sync_us_last = writer.sync_us_last,
                      .sync_us_max = writer.sync_us_max,

@@ -111,7 +111,8 @@ class SnapshotWriter {
 
 struct StorageStats {
   uint64_t segments = 0;
-  uint64_t log_bytes = 0;  ///< in all segments, as written
+  uint64_t log_bytes = 0;      ///< in all segments, as written
+  uint64_t written_bytes = 0;  ///< to the log since open()
   uint64_t syncs = 0;
   uint64_t sync_us_last = 0;
   uint64_t sync_us_max = 0;
@@ -172,6 +173,8 @@ class Storage {
   /// no_space if `bytes` more of entries would eat the reserve; `reserve_ok` for DELs, hard state
   /// and configuration, which may use it. The message tells the free bytes.
   virtual Result<void> admit(size_t bytes, bool reserve_ok) = 0;
+  /// True from a refusal by admit() until the same would be admitted; looked at each second.
+  virtual bool short_of_space() const = 0;
   /// How large the next snapshot may become; so much stays free. Before the first call: by the
   /// newest snapshot's file.
   virtual void set_snapshot_estimate(uint64_t bytes) = 0;

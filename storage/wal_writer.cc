@@ -222,6 +222,7 @@ void WalWriter::landed(const std::shared_ptr<Flight>& flight, Result<void> resul
   }
   ++stats_.syncs;
   ++stats_.batches;
+  stats_.bytes += flight->size;
   stats_.sync_us_last = took_us;
   stats_.sync_us_max = std::max(stats_.sync_us_max, took_us);
   if (flight->turns_over) {
@@ -303,8 +304,8 @@ void WalWriter::prepare_if_needed() {
   } else if (blocked_bytes_ != 0) {
     // The reserve is for this: what was admitted must get through.
     PROBE("wal: a small segment out of the reserve");
-    const uint64_t bytes = std::max(blocked_bytes_ + kSegmentOverheadBytes, smallest_segment());
-    prepare(bytes, bytes, 0);
+    const uint64_t needed = blocked_bytes_ + kSegmentOverheadBytes;
+    prepare(std::max(needed, smallest_segment()), std::max<uint64_t>(needed, kSegmentBytesMin), 0);
   }
 }
 

@@ -42,6 +42,7 @@ struct WriterWorld {
 struct WriterStats {
   uint64_t syncs = 0;
   uint64_t batches = 0;
+  uint64_t bytes = 0;
   uint64_t sync_us_last = 0;
   uint64_t sync_us_max = 0;
 };
