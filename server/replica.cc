@@ -14,7 +14,9 @@ namespace doozer::server {
 namespace {
 
 constexpr uint64_t kApplySliceUs = 2'000;
-constexpr int kApplyClockEvery = 32;  ///< entries between two looks at the clock
+// Between two looks at the clock: an entry counts as one, and once more for each of these bytes.
+constexpr size_t kApplyClockEvery = 32;
+constexpr size_t kApplyBytesAsOne = 2 * kKiB;
 
 size_t body_bytes(const core::BodyView& body) {
   constexpr size_t kEnvelope = 64;
@@ -49,6 +51,8 @@ Replica::~Replica() {
 
 void Replica::start(UniqueFunction<void()> ready) {
   ready_ = std::move(ready);
+  // Nobody else could hold what a cut tail lost: a cluster of one ends the doubt by itself.
+  storage_.settle_doubt();
   handle(core_.step({.now_us = clock_.now_us(), .event = raft::Tick{}}));
 }
 
@@ -203,12 +207,14 @@ void Replica::on_persisted(Result<uint64_t> tag) {
 
 void Replica::apply_some() {
   const uint64_t started = clock_.now_us();
-  int until_look = kApplyClockEvery;
+  size_t since_look = 0;
   const Index before = machine_.applied();
   while (machine_.applied() < apply_to_) {
+    const uint64_t bytes_before = applied_bytes_;
     if (!apply_one(machine_.applied() + 1)) return;
-    if (--until_look > 0) continue;
-    until_look = kApplyClockEvery;
+    since_look += 1 + static_cast<size_t>(applied_bytes_ - bytes_before) / kApplyBytesAsOne;
+    if (since_look < kApplyClockEvery) continue;
+    since_look = 0;
     if (clock_.now_us() - started > kApplySliceUs) {
       PROBE("replica: applying went on in a later turn");
       ++slow_applies_;

@@ -57,7 +57,7 @@ class Replica {
   const raft::Core& core() const { return core_; }
   /// Term of the entry that the machine applied last.
   Term applied_term() const { return applied_term_; }
-  /// Payload bytes applied since the start: how much log a snapshot would make needless.
+  /// Payload bytes applied since the start.
   uint64_t applied_bytes() const { return applied_bytes_; }
   /// How often applying did not fit into one turn.
   uint64_t slow_applies() const { return slow_applies_; }

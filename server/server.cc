@@ -220,8 +220,16 @@ void Server::continue_stop() {
   if (phase_ == Phase::read_only &&
       (replica_->idle() || now - phase_since_us_ >= kUnknownAfterUs)) {
     phase_ = Phase::closing;
-    // The log's end is vouched for, so that damage found later is never taken for a torn tail.
-    connections_->close_all([this] { storage_->quiesce([this] { end({}); }); });
+    connections_->close_all([this] {
+      // The log's end is vouched for, so that damage found later is never taken for a torn tail. A
+      // log that is stuck or waits for room is not waited for: its writers were told "unknown".
+      stop_timer_ = world_.clock.at(world_.clock.now_us() + kUnknownAfterUs, [this] {
+        stop_timer_ = 0;
+        logger_.warn("stopped_without_log", {{"why", "the log does not come to rest"}});
+        end({});
+      });
+      storage_->quiesce([this] { end({}); });
+    });
     world_.clock.post([] {});
     return;
   }

@@ -9,6 +9,8 @@ namespace doozer::server {
 namespace {
 
 constexpr uint64_t kRetryAfterUs = 10'000'000;
+/// On a full disk a snapshot is worth it if this much of the log, or of the one before, goes.
+constexpr uint64_t kWorthOnFullDiskBytes = 1 * kMiB;
 
 }  // namespace
 
@@ -35,11 +37,20 @@ Snapshotter::Snapshotter(env::Clock& clock, storage::Storage& storage, core::Mac
 
 bool Snapshotter::due() const {
   if (stopped_ || writer_ != nullptr || !replica_.leading()) return false;
-  const uint64_t wanted = std::max(policy_.log_bytes, machine_.stats().live_bytes / 2);
-  if (bytes_before_ + replica_.applied_bytes() - bytes_at_last_ < wanted) return false;
+  const uint64_t live = machine_.stats().live_bytes;
+  const uint64_t log = log_since_last();
+  const bool for_room =
+      storage_.short_of_space() &&
+      (log >= kWorthOnFullDiskBytes || live + kWorthOnFullDiskBytes <= live_at_last_);
+  if (log < std::max(policy_.log_bytes, live / 2) && !for_room) return false;
   if (clock_.now_us() < not_before_us_) return false;
   return storage_.snapshots().empty() ||
          storage_.snapshots().back().point.index < machine_.applied();
+}
+
+// As written: many small batches are padded to many times what they hold.
+uint64_t Snapshotter::log_since_last() const {
+  return bytes_before_ + storage_.stats().written_bytes - bytes_at_last_;
 }
 
 void Snapshotter::turn_end() {
@@ -75,8 +86,10 @@ void Snapshotter::begin() {
                                .revision = pinned.revision,
                                .chain_digest = pinned.chain,
                                .state_digest = pinned.state});
-  bytes_at_last_ = replica_.applied_bytes();
+  bytes_at_last_ = storage_.stats().written_bytes;
   bytes_before_ = 0;
+  live_at_last_ = machine_.stats().live_bytes;
+  if (storage_.short_of_space()) not_before_us_ = clock_.now_us() + kRetryAfterUs;
   began_us_ = clock_.now_us();
   if (!writer) {
     give_up(writer.error());
@@ -138,14 +151,22 @@ void Snapshotter::give_up(const Error& error) {
 }
 
 // The oldest snapshot that is still needed is the newest one not newer than the oldest kept
-// revision: from there the log rebuilds the history.
+// revision: from there the log rebuilds the history. On a full disk, it is the newest.
 void Snapshotter::purge() {
   Index keep;
+  const bool all = storage_.short_of_space();
+  Revision from;
   for (const storage::SnapshotHeader& header : storage_.snapshots()) {
-    if (header.revision <= machine_.oldest()) keep = header.point.index;
+    if (!all && header.revision > machine_.oldest()) continue;
+    keep = header.point.index;
+    from = header.revision;
   }
   if (keep <= purged_to_) return;
   purged_to_ = keep;
+  if (from > machine_.oldest()) {
+    PROBE("snapshotter: gave up history for room");
+    logger_.warn("history_cut_for_room", {{"oldest_after_restart", from}});
+  }
   storage_.purge(keep);
 }
 

@@ -1,5 +1,7 @@
 // Decides when a snapshot is taken, takes it in slices while the server serves, and purges what the
-// history no longer needs. Nobody ever does this by hand.
+// history no longer needs. Nobody ever does this by hand. On a full disk writes are worth more than
+// the past: there a snapshot is taken for less, and what only the history of the next start would
+// need is given up.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +39,7 @@ class Snapshotter {
 
  private:
   bool due() const;
+  uint64_t log_since_last() const;
   void begin();
   void slice();
   void finish();
@@ -58,7 +61,8 @@ class Snapshotter {
   bool scanned_ = false;  ///< all of the image is in chunk_ or with the writer
   uint64_t began_us_ = 0;
   uint64_t bytes_before_ = 0;   ///< log bytes since the newest snapshot, from before this start
-  uint64_t bytes_at_last_ = 0;  ///< replica's applied_bytes() at the last snapshot
+  uint64_t bytes_at_last_ = 0;  ///< the storage's written_bytes at the last snapshot
+  uint64_t live_at_last_ = 0;   ///< bytes of live data in it
   uint64_t not_before_us_ = 0;  ///< after a failure
   Index purged_to_;
   uint64_t estimated_ = 0;  ///< bytes last told to the storage

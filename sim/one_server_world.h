@@ -24,6 +24,8 @@ class OneServerWorld {
   /// Starts a process on what the disk holds (SimDisk::restart() but for the first). The error of
   /// Server::start(); the process is then gone.
   Result<void> start();
+  /// For the next start: --history.
+  void set_history(uint64_t revisions) { options_.config.history = revisions; }
   /// The process ends without a word; sockets are reset. The disk stays as it is.
   void kill();
   std::unique_ptr<RawClient> connect() {
