@@ -29,7 +29,7 @@ class StreamEvents {
   virtual void on_progress() {}
   /// The peer shut its sending side: no more bytes will come; writing still works.
   virtual void on_end() = 0;
-  /// The stream is dead: reset, time-out, failed dial or handshake. The last call.
+  /// The stream is dead: reset, time-out, handshake or dial (whose address is told). The last call.
   /// Codes: refused (nobody listens there), timed_out, permission_denied (certificate), closed,
   /// io_error; of a dial also bad_argument (the address, the files of the options) and not_found
   /// (the host's name).

@@ -39,8 +39,12 @@ Connector::Connector(Loop& loop, const env::DialOptions& options, Ready& owner)
   timer_ = loop_.at(end_us_, [this] {
     timer_ = 0;
     if (attempt_timer_ != 0) loop_.cancel(std::exchange(attempt_timer_, 0));
-    const std::string doing = started_ ? failures_ + peer_ + ": no answer" : "resolving the name";
-    finish(fail(Code::timed_out, "dial " + address_ + ": timed out (" + doing + ")"));
+    std::string doing = "resolving the name";
+    if (started_) {
+      if (!failures_.empty()) failures_ += "; ";
+      doing = failures_ + (peer_ == address_ ? "" : peer_ + ": ") + "no answer";
+    }
+    finish(fail(Code::timed_out, address_ + ": timed out (" + doing + ")"));
   });
   // Never at once: the caller has not got its stream yet.
   loop_.enqueue(stream_class_, *this);
@@ -83,7 +87,7 @@ void Connector::on_ready() {
   // The resolver has answered.
   if (started_) return;
   if (resolving_->addresses.empty()) {
-    finish(fail(Code::not_found, "dial " + address_ + ": " + resolving_->error));
+    finish(fail(Code::not_found, address_ + ": " + resolving_->error));
     return;
   }
   started_ = true;
@@ -127,7 +131,7 @@ void Connector::resolve(const std::string& host, uint16_t port) {
         });
   } catch (const std::exception& thrown) {
     // The resolver could not start its thread.
-    finish(fail(Code::io_error, "dial " + address_ + ": " + thrown.what()));
+    finish(fail(Code::io_error, address_ + ": " + thrown.what()));
   }
 }
 
@@ -172,7 +176,8 @@ void Connector::try_next() {
     }
     return;
   }
-  finish(fail(failure_code_, "dial " + address_ + ": " + failures_));
+  // A name is told with each address that it stands for; an address is told once.
+  finish(fail(failure_code_, peer_ == address_ ? failures_ : address_ + ": " + failures_));
 }
 
 void Connector::on_writable() {

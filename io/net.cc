@@ -52,8 +52,7 @@ std::unique_ptr<env::Stream> RealNet::dial(const env::DialOptions& options,
   Result<TlsContext> context = clients_.context(options);
   if (!context) {
     return std::make_unique<DoomedStream>(
-        loop_, options, with_context(std::move(context).error(), "dial " + options.address),
-        events);
+        loop_, options, with_context(std::move(context).error(), options.address), events);
   }
   return std::make_unique<TlsStream>(loop_, options, *context, events);
 }

@@ -283,8 +283,7 @@ TEST_F(NetTest, NobodyListeningIsRefused) {
   EXPECT_FALSE(client->failed) << "never at once";
   ASSERT_TRUE(until([&] { return client->failed.has_value(); }));
   EXPECT_EQ(client->failed->code, Code::refused);
-  EXPECT_EQ(client->failed->message,
-            "dial " + address + ": " + address + ": Connection refused (ECONNREFUSED)");
+  EXPECT_EQ(client->failed->message, address + ": Connection refused (ECONNREFUSED)");
 }
 
 TEST_F(NetTest, BadAddressesAndUnknownNamesFailLater) {
@@ -313,7 +312,7 @@ TEST_F(NetTest, ADialThatIsNotAnsweredTimesOut) {
   Peer& last = *clients_.back();
   ASSERT_TRUE(until([&] { return last.failed.has_value(); }));
   EXPECT_EQ(last.failed->code, Code::timed_out);
-  EXPECT_EQ(last.failed->message, "dial " + name + ": timed out (" + name + ": no answer)");
+  EXPECT_EQ(last.failed->message, name + ": timed out (no answer)");
 }
 
 TEST_F(NetTest, AStreamMayGoWhileItDials) {
