@@ -32,21 +32,28 @@ env::DialOptions dial_options(const Options& options, const std::string& address
 
 }  // namespace
 
+Error with_address(const Attempt& attempt) {
+  Error error = attempt.error;
+  if (error.code == Code::not_found) error.code = Code::refused;
+  if (error.message.find(attempt.address) != std::string::npos) return error;
+  return with_context(std::move(error), attempt.address);
+}
+
 Error round_error(const std::vector<Attempt>& attempts) {
   CHECK(!attempts.empty());
   Error error{Code::refused, "cannot connect: "};
   int heaviest = -1;
   std::vector<std::string> told;
   for (const Attempt& attempt : attempts) {
-    if (weight(attempt.error.code) > heaviest) {
-      heaviest = weight(attempt.error.code);
-      error.code = attempt.error.code;
+    Error one = with_address(attempt);
+    if (weight(one.code) > heaviest) {
+      heaviest = weight(one.code);
+      error.code = one.code;
     }
-    std::string words = attempt.address + ": " + attempt.error.message;
-    if (std::find(told.begin(), told.end(), words) != told.end()) continue;
+    if (std::find(told.begin(), told.end(), one.message) != told.end()) continue;
     if (!told.empty()) error.message += "; ";
-    error.message += words;
-    told.push_back(std::move(words));
+    error.message += one.message;
+    told.push_back(std::move(one.message));
   }
   return error;
 }

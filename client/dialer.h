@@ -33,7 +33,10 @@ class DialerEvents {
   virtual void on_round_failed(const std::vector<Attempt>& attempts) = 0;
 };
 
-/// One error out of a round: the code of the most telling attempt, the words of all.
+/// The attempt's error, which names its address once, whoever has told it.
+Error with_address(const Attempt& attempt);
+/// One error out of a round: the code of the most telling attempt, the words of all. A host that
+/// is not known is `refused`: not_found is for files.
 Error round_error(const std::vector<Attempt>& attempts);
 /// True if trying again cannot help: each address refused the secret or is of another cluster.
 bool is_final(const std::vector<Attempt>& attempts);

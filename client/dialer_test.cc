@@ -42,6 +42,28 @@ TEST(Connect, EveryAddressIsTriedBeforeAPauseAndTheErrorNamesAll) {
   EXPECT_EQ(world.net.dials().size(), 3U);
 }
 
+TEST(Connect, AnErrorNamesItsAddressOnceWhoeverHasToldIt) {
+  struct Case {
+    Error told;
+    Error wanted;
+  };
+  const Case cases[] = {
+      {{Code::refused, "a:1: Connection refused"}, {Code::refused, "a:1: Connection refused"}},
+      {{Code::closed, "TLS handshake with a:1: closed"},
+       {Code::closed, "TLS handshake with a:1: closed"}},
+      {{Code::closed, "the server closed"}, {Code::closed, "a:1: the server closed"}},
+      {{Code::not_found, "a:1: Host not found"}, {Code::refused, "a:1: Host not found"}},
+  };
+  for (const Case& c : cases) {
+    const Error one = with_address({"a:1", c.told});
+    EXPECT_EQ(one.message, c.wanted.message);
+    EXPECT_EQ(one.code, c.wanted.code) << one.message;
+    const Error round = round_error({{"a:1", c.told}});
+    EXPECT_EQ(round.message, "cannot connect: " + c.wanted.message);
+    EXPECT_EQ(round.code, c.wanted.code) << round.message;
+  }
+}
+
 TEST(Connect, TheFirstAddressIsOfTheSeed) {
   std::map<std::string, int> first;
   for (uint64_t seed = 0; seed < 60; ++seed) {

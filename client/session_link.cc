@@ -30,7 +30,13 @@ void Session::connect(Then<> then) {
 void Session::expire_connects() {
   connect_timer_ = 0;
   Error error = last_failure_;
-  if (error.message.empty()) error = {Code::timed_out, "cannot connect: no server has answered"};
+  if (error.message.empty()) {
+    std::string asked;
+    for (const std::string& address : options_.addresses) {
+      asked += (asked.empty() ? "" : ", ") + address;
+    }
+    error = {Code::timed_out, "cannot connect: no answer from " + asked + " within the time limit"};
+  }
   std::vector<Connect> expired;
   while (!connects_.empty() && connects_.front().deadline_us <= clock_.now_us()) {
     expired.push_back(std::move(connects_.front()));
@@ -69,7 +75,7 @@ void Session::on_link(std::unique_ptr<Link> link, const Hello& hello) {
 }
 
 void Session::on_attempt_failed(const Attempt& attempt) {
-  last_failure_ = with_context(attempt.error, attempt.address);
+  last_failure_ = with_address(attempt);
   report(ConnectionEvent::Kind::failed, attempt.address, attempt.error);
 }
 
@@ -157,7 +163,7 @@ void Session::drop_link(const Error& why, bool counts_as_failure) {
   }
   CHECK(tags_.empty());
   abandoned_.clear();
-  last_failure_ = with_context(why, address);
+  last_failure_ = with_address({address, why});
   if (counts_as_failure) {
     dialer_.start(Attempt{address, why});
   } else {
