@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "base/types.h"
@@ -34,6 +35,14 @@ struct World {
   LogSink& log_sink;
 };
 
+/// What the loop tells of itself, for STATUS (io::LoopStats).
+struct LoopFigures {
+  uint64_t turns = 0;
+  uint64_t wake_ups = 0;
+  uint64_t turn_cpu_us_max = 0;
+  uint64_t turns_over_limit = 0;
+};
+
 struct ServerOptions {
   Config config;
   StartSecrets secrets;
@@ -42,6 +51,7 @@ struct ServerOptions {
   Identity fresh_cluster;   ///< random; used only if a new cluster is booted
   Identity fresh_identity;  ///< random; used only if the directory is empty
   SnapshotPolicy snapshots;
+  UniqueFunction<LoopFigures()> loop_figures;  ///< empty: STATUS has none (virtual time)
 };
 
 class Server final : public door::Host, private door::WriteCompletion {
@@ -77,6 +87,7 @@ class Server final : public door::Host, private door::WriteCompletion {
   Identity cluster() const override { return storage_->recovered().owner.cluster; }
   const door::Secrets& secrets() const override { return secrets_; }
   const door::DoorLimits& limits() const override { return limits_; }
+  /// May be a millisecond old, but knows all that is applied: thousands may be asked at once.
   std::string status() override;
 
  private:
@@ -92,6 +103,7 @@ class Server final : public door::Host, private door::WriteCompletion {
   void continue_stop();
   void die(const Error& error);
   void end(const Result<void>& outcome);
+  std::string make_status();
 
   // Fixed after construction.
   World world_;
@@ -119,6 +131,9 @@ class Server final : public door::Host, private door::WriteCompletion {
   uint64_t started_us_ = 0;
   uint64_t phase_since_us_ = 0;
   env::TimerId stop_timer_ = 0;
+  std::string status_;  ///< as it was at status_us_ with status_index_ applied
+  uint64_t status_us_ = 0;
+  Index status_index_;
 };
 
 }  // namespace doozer::server

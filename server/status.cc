@@ -11,6 +11,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr uint64_t kStatusUs = 1'000;
+
 std::string hex(const Hash128& hash) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out;
@@ -51,9 +53,26 @@ Json log_status(const storage::StorageStats& stats) {
           {"disk_free_bytes", stats.free_bytes}};
 }
 
+Json loop_status(const LoopFigures& loop) {
+  return {{"turns", loop.turns},
+          {"wake_ups", loop.wake_ups},
+          {"turn_cpu_us_max", loop.turn_cpu_us_max},
+          {"turns_over_limit", loop.turns_over_limit}};
+}
+
 }  // namespace
 
 std::string Server::status() {
+  const uint64_t now = world_.clock.now_us();
+  if (status_.empty() || machine_->applied() != status_index_ || now - status_us_ > kStatusUs) {
+    status_ = make_status();
+    status_us_ = now;
+    status_index_ = machine_->applied();
+  }
+  return status_;
+}
+
+std::string Server::make_status() {
   const storage::StorageStats disk = storage_->stats();
   const core::Digests digests = machine_->digests();
   const raft::Core& core = replica_->core();
@@ -85,6 +104,7 @@ std::string Server::status() {
                            {"accepted", connections_->accepted()},
                            {"refused", connections_->refused()},
                            {"cut", connections_->cut()}};
+  if (options_.loop_figures) status["loop"] = loop_status(options_.loop_figures());
   status["digest"] = {{"index", digests.index.value()},
                       {"chain", hex(digests.chain)},
                       {"state", hex(digests.state)}};
