@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "base/units.h"
 #include "doozer/uri.h"
 
@@ -97,6 +98,16 @@ Result<Duration> parse_time(const FlagRow& flag, std::string_view text) {
   return Duration(static_cast<Duration::rep>(*microseconds));
 }
 
+Result<uint64_t> parse_value_limit(const FlagRow& flag, std::string_view text) {
+  const auto bytes = parse_size(text);
+  if (!bytes) return usage(fmt::format("option --{}: {}", flag.name, bytes.error().message));
+  if (*bytes == 0 || *bytes > kValueBytesCeiling) {
+    return usage(fmt::format("option --{}: {} is not between 1 and {}", flag.name, quote(text),
+                             format_size(kValueBytesCeiling)));
+  }
+  return *bytes;
+}
+
 /// What options say of the cluster; worked in once all are known.
 struct Cluster {
   std::string address;
@@ -162,6 +173,8 @@ Result<> take_flag(const Found& found, Invocation& invocation, Cluster& cluster)
     invocation.overwrite = true;
   } else if (name == "dry-run") {
     invocation.dry_run = true;
+  } else if (name == "value-bytes-max") {
+    TRY_ASSIGN(invocation.value_bytes_max, parse_value_limit(*found.flag, found.value));
   } else {
     UNREACHABLE();
   }
@@ -286,6 +299,7 @@ Result<Invocation> parse_command_line(const std::vector<std::string>& words,
   TRY(check_arguments(invocation));
   if (!needs_server(*invocation.command)) return invocation;
   TRY(settle_cluster(std::move(cluster), environment, invocation.client));
+  if (invocation.value_bytes_max) invocation.client.value_bytes_max = *invocation.value_bytes_max;
   if (invocation.timeout) {
     invocation.client.request_timeout = *invocation.timeout;
     invocation.client.connect_timeout =

@@ -33,6 +33,7 @@ struct Invocation {
   std::string below = "/";
   bool overwrite = false;
   bool dry_run = false;
+  std::optional<uint64_t> value_bytes_max;  ///< for `client` too, once that is settled
 };
 
 /// The value of an environment variable; empty if it is not set.

@@ -72,6 +72,9 @@ TEST(DoozerArgs, WhatIsWrongIsNamed) {
       {{"get", "/a", "-t", "0"}, "option --timeout: must be over 0"},
       {{"set", "/a", "1", "v", "-f", "x"},
        "the value is given twice, as an argument and by --file"},
+      {{"set", "/a", "1", "v", "--value-bytes-max", "17MiB"},
+       "option --value-bytes-max: \"17MiB\" is not between 1 and 16MiB"},
+      {{"get", "/a", "--value-bytes-max", "2MiB"}, "doozer get has no option --value-bytes-max"},
       {{"--tls-cert", "x", "rev"}, "--tls-cert and --tls-key are given together or not at all"},
       {{"-a", "doozer:?cn=prod", "rev"},
        "the URI names a cluster but no server; give --boot with the URI of a name service"},
@@ -127,6 +130,13 @@ TEST(DoozerArgs, TheTimeLimitIsThatOfRequestsAndNeverLongerForConnecting) {
   const auto long_one = parse({"rev", "-t", "60"});
   EXPECT_EQ(long_one->client.request_timeout, std::chrono::seconds(60));
   EXPECT_EQ(long_one->client.connect_timeout, std::chrono::seconds(5));
+}
+
+TEST(DoozerArgs, TheLimitOfValuesIsTheLibrarysUnlessTheOptionRaisesIt) {
+  EXPECT_EQ(parse({"set", "/x", "0", "v"})->client.value_bytes_max, 1U << 20U);
+  const auto raised = parse({"set", "/x", "0", "v", "--value-bytes-max", "16MiB"});
+  ASSERT_TRUE(raised) << raised.error().message;
+  EXPECT_EQ(raised->client.value_bytes_max, 16U << 20U);
 }
 
 TEST(DoozerArgs, HelpNeedsNoArguments) {

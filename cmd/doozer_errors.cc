@@ -11,6 +11,11 @@ bool is_certificate(const Error& error) {
   return error.message.find("certificate") != std::string::npos;
 }
 
+std::string no_server_hint() {
+  return "Is doozerd running there? -a HOST:PORT or DOOZER_URI says where to look; a server with a "
+         "certificate wants --tls.";
+}
+
 }  // namespace
 
 ExitStatus exit_status(const Error& error, bool connected) {
@@ -21,6 +26,8 @@ ExitStatus exit_status(const Error& error, bool connected) {
     case Code::closed: return kExitNoConnection;
     case Code::timed_out:
     case Code::io_error:
+    case Code::corrupt:    // something answers there
+    case Code::too_large:  // that is no Doozer server
     case Code::conflict: return connected ? kExitRefused : kExitNoConnection;
     case Code::permission_denied:
       return !connected && is_certificate(error) ? kExitNoConnection : kExitRefused;
@@ -35,10 +42,8 @@ ExitStatus exit_status(const Error& error, bool connected) {
     case Code::too_late:
     case Code::read_only:
     case Code::unknown_verb:
-    case Code::too_large:
     case Code::busy:
     case Code::no_space:
-    case Code::corrupt:
     case Code::unsupported:
     case Code::other: return kExitRefused;
   }
@@ -72,22 +77,22 @@ std::string hint_for(const CommandRow& command, const Error& error, bool connect
     case Code::busy: return "Try again in a moment.";
     case Code::bad_path:
       return "A path is / or /NAME/NAME..., without white space and * ? [ ] { } \\.";
-    case Code::timed_out:
-      if (connected) return "--timeout gives it longer.";
-      [[fallthrough]];
+    case Code::too_large:
+      if (connected && has_flag(command, "value-bytes-max")) {
+        return "If the server takes more (its --value-bytes-max), give the option of the same "
+               "name.";
+      }
+      return connected ? "" : no_server_hint();
+    case Code::timed_out: return connected ? "--timeout gives it longer." : no_server_hint();
     case Code::refused:
     case Code::closed:
-    case Code::io_error:
-      if (connected) return {};
-      return "Is doozerd running there? -a HOST:PORT or DOOZER_URI says where to look; a server "
-             "with a certificate wants --tls.";
+    case Code::corrupt:
+    case Code::io_error: return connected ? "" : no_server_hint();
     case Code::conflict: return "This is not the cluster that was expected: check the address.";
     case Code::bad_argument: return "How it is used: doozer help " + std::string(command.name);
     case Code::missing_argument:
     case Code::range:
     case Code::unknown_verb:
-    case Code::too_large:
-    case Code::corrupt:
     case Code::other: return {};
   }
   return {};

@@ -144,9 +144,13 @@ Result<ExitStatus> run_import(Session& session) {
   const auto& arguments = session.invocation.arguments;
   Archive archive;
   {
-    TRY_ASSIGN(const std::string bytes,
-               read_input(arguments.empty() ? "-" : arguments[0], kArchiveBytesMax));
-    TRY_ASSIGN(archive, parse_archive(bytes));
+    const std::string name = arguments.empty() ? "-" : arguments[0];
+    TRY_ASSIGN(const std::string bytes, read_input(name, kArchiveBytesMax));
+    Result<Archive> parsed = parse_archive(bytes);
+    if (!parsed) {
+      return fail(with_context(std::move(parsed).error(), name == "-" ? "standard input" : name));
+    }
+    archive = *std::move(parsed);
   }
   Importer importer(session);
   const Result<> imported = importer.run(archive.files);

@@ -39,6 +39,9 @@ constexpr FlagRow kCommandFlags[] = {
     {0, "below", "PATH", "", "only what is at or below PATH"},
     {0, "overwrite", "", "", "replace files that hold something else"},
     {0, "dry-run", "", "", "say what would be done, and change nothing"},
+    {0, "value-bytes-max", "SIZE", "",
+     "send values up to this size, such as 16MiB; the server's option of the same name must admit "
+     "them (default: 1MiB)"},
 };
 
 constexpr std::string_view kAboutText =
@@ -52,7 +55,7 @@ constexpr std::string_view kRevText =
     "no file, -1 always passes. Otherwise nothing is changed and the exit status is 1.";
 
 constexpr CommandRow kCommands[] = {
-    {"add", "PATH [VALUE]", "create a file", 1, 2, "file", false,
+    {"add", "PATH [VALUE]", "create a file", 1, 2, "file value-bytes-max", false,
      "Like set PATH 0: refused if the file is there already."},
     {"completion", "SHELL", "print the completion script of a shell", 1, 1, "", false,
      "SHELL is bash, zsh or fish. To try it:\n"
@@ -71,7 +74,8 @@ constexpr CommandRow kCommands[] = {
      "status 1."},
     {"help", "[COMMAND]", "explain a command", 0, 1, "", false,
      "Without COMMAND, tells of all commands and options."},
-    {"import", "[FILE]", "bring back what export wrote", 0, 1, "below overwrite dry-run", false,
+    {"import", "[FILE]", "bring back what export wrote", 0, 1,
+     "below overwrite dry-run value-bytes-max", false,
      "Reads FILE, or else standard input, and creates the files of the export. Files that are "
      "there already with the same bytes are left alone; those with other bytes are conflicts, are "
      "told and left alone, and make the exit status 1, unless --overwrite replaces them. /ctl is "
@@ -87,7 +91,7 @@ constexpr CommandRow kCommands[] = {
      "The revision grows by one with each change."},
     {"self", "", "print the server's identity", 0, 0, "", false,
      "16 characters, without a newline. It is that of the server that happens to answer."},
-    {"set", "PATH REV [VALUE]", "write a file", 2, 3, "file", false,
+    {"set", "PATH REV [VALUE]", "write a file", 2, 3, "file value-bytes-max", false,
      "Writes the whole file: VALUE, or else the bytes of --file, or else standard input. Prints "
      "the new revision."},
     {"stat", "PATH", "tell of a file or directory", 1, 1, "", true,
@@ -95,7 +99,7 @@ constexpr CommandRow kCommands[] = {
      "directory."},
     {"status", "", "tell how the server and its cluster are", 0, 0, "", false,
      "With -o json, what the server said, unchanged."},
-    {"touch", "PATH", "give a file a new revision", 1, 1, "", false,
+    {"touch", "PATH", "give a file a new revision", 1, 1, "value-bytes-max", false,
      "Writes what is in the file once more, or creates it empty. Prints nothing."},
     {"tree", "[PATH]", "draw a tree", 0, 1, "", true,
      "Draws all that is below PATH (default: /), for people. For programs there is find."},

@@ -16,20 +16,22 @@ _doozer() {
     -x|--exec) mapfile -t COMPREPLY < <(:); return ;;
     -n|--count) mapfile -t COMPREPLY < <(:); return ;;
     --below) mapfile -t COMPREPLY < <(:); return ;;
+    --value-bytes-max) mapfile -t COMPREPLY < <(:); return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "${COMP_WORDS[i]}" in
-      -a|--address|-b|--boot|-r|--rev|-t|--timeout|-o|--output|--tls-ca|--tls-name|--tls-cert|--tls-key|-f|--file|-x|--exec|-n|--count|--below) ((i++)) || true ;;
+      -a|--address|-b|--boot|-r|--rev|-t|--timeout|-o|--output|--tls-ca|--tls-name|--tls-cert|--tls-key|-f|--file|-x|--exec|-n|--count|--below|--value-bytes-max) ((i++)) || true ;;
       -*) ;;
       *) command="${COMP_WORDS[i]}"; break ;;
     esac
   done
   case "$command" in
-    add) flags+=" --file" ;;
+    add) flags+=" --file --value-bytes-max" ;;
     export) flags+=" --file" ;;
-    import) flags+=" --below --overwrite --dry-run" ;;
+    import) flags+=" --below --overwrite --dry-run --value-bytes-max" ;;
     ls) flags+=" --long" ;;
-    set) flags+=" --file" ;;
+    set) flags+=" --file --value-bytes-max" ;;
+    touch) flags+=" --value-bytes-max" ;;
     wait) flags+=" --exec" ;;
     watch) flags+=" --exec --count" ;;
   esac

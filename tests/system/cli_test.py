@@ -115,7 +115,30 @@ class CommandLine(doozer_system.SystemTest):
     def test_no_server_exits_3_and_says_where_it_looked(self):
         port = doozer_system.free_port()
         self.doozer('-a', '127.0.0.1:%d' % port, 'set', '/a', '0', 'x', status=NO_CONNECTION)
-        self.assertIn(str(port), self.errors)
+        self.assertEqual(self.errors.count(str(port)), 1, self.errors)
+        # What has no address, or answers and is no Doozer server, is no server either.
+        self.doozer('-a', 'nobody.invalid:1', 'get', '/a', status=NO_CONNECTION)
+        self.assertIn('nobody.invalid:1', self.errors)
+        listener = socket.create_server(('127.0.0.1', 0))
+        self.addCleanup(listener.close)
+
+        def greet():
+            client, _ = listener.accept()
+            with client:
+                client.sendall(b'SSH-2.0-OpenSSH_9.2\r\n')
+                client.recv(1)
+
+        threading.Thread(target=greet, daemon=True).start()
+        self.doozer('-a', '127.0.0.1:%d' % listener.getsockname()[1], 'rev', status=NO_CONNECTION)
+
+    def test_values_over_a_mebibyte_are_sent_if_both_sides_are_told_so(self):
+        server = self.server('--value-bytes-max', '4MiB').start()
+        value = b'v' * (2 << 20)
+        self.doozer('-a', server.address, 'set', '/big', '0', stdin=value, status=REFUSED)
+        self.assertIn('--value-bytes-max', self.errors)
+        self.doozer('-a', server.address, 'set', '/big', '0', '--value-bytes-max', '4MiB',
+                    stdin=value)
+        self.assertEqual(self.doozer('-a', server.address, 'get', '/big'), value)
 
     def test_a_write_whose_answer_never_came_exits_4(self):
         # Between them stands one that lets everything pass until a write has gone through.
