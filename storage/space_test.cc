@@ -162,6 +162,53 @@ TEST_F(SpaceTest, LargeSegmentsShrinkToWhatThereIsRoomFor) {
   EXPECT_GT(Probe::reached("wal: the next segment is smaller for want of space"), 0U);
 }
 
+TEST_F(SpaceTest, WhoWasRefusedFindsRoomTheNextTimeThoughNobodyAskedMeanwhile) {
+  disk_.leave_free(0);
+  let_it_look();
+  ASSERT_FALSE(storage().admit(1, false));
+  EXPECT_TRUE(storage().short_of_space());
+  process_->run_for(5'000'000);
+  EXPECT_TRUE(storage().short_of_space());
+  disk_.leave_free(4 * kMiB);
+  process_->run_for(5'000'000);
+  EXPECT_FALSE(storage().short_of_space());
+  EXPECT_TRUE(storage().admit(1, false));
+}
+
+TEST_F(SpaceTest, WhatTheReserveAdmitsGetsThroughThoughThereIsLittleOfIt) {
+  sim::SimDisk disk;
+  Process process(disk, {.segment_bytes = 2 * kMiB, .disk_reserve_bytes = 256 * kKiB});
+  ASSERT_TRUE(process.create());
+  ASSERT_TRUE(process.open());
+  ASSERT_TRUE(process.put("x"));
+  process.run_for(1'000'000);
+  // One by one, until nothing is admitted: less is free than a segment usually has.
+  disk.leave_free(300 * kKiB);
+  (void)process.storage().admit(1, false);
+  process.run_for(2'000'000);
+  int written = 0;
+  while (written < 20'000 && process.storage().admit(4'000, true)) {
+    ASSERT_TRUE(process.put(std::string(4'000, 'd'))) << written;
+    ++written;
+  }
+  EXPECT_GT(written, 500);
+  // In one go: what waits counts against what is free.
+  disk.leave_free(300 * kKiB);
+  process.run_for(2'000'000);
+  (void)process.storage().admit(1, true);
+  process.run_for(2'000'000);
+  int together = 0;
+  while (together < 20'000 && process.storage().admit(4'000, true)) {
+    process.add(std::string(4'000, 'd'));
+    ++together;
+  }
+  EXPECT_GT(together, 10);
+  process.flush();
+  process.run_for(5'000'000);
+  EXPECT_EQ(process.storage().pending_bytes(), 0U);
+  EXPECT_FALSE(process.error().has_value());
+}
+
 TEST_F(SpaceTest, APreparationThatFailsOtherwiseIsTriedAgain) {
   int failures = 0;
   disk_.on_operation([&](const sim::Operation& operation) -> sim::Fate {
