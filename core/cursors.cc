@@ -24,9 +24,10 @@ class Scan {
   }
 
   /// Finds the `offset`-th node below `prefix` for which `matches` holds.
-  template <typename Matches>
+  /// To ask it of a node costs `steps(node)`.
+  template <typename Matches, typename Steps>
   Seek seek(const Tree& tree, const Ordered& index, std::string_view prefix, uint64_t offset,
-            Budget& budget, const Matches& matches, const Node*& found) {
+            Budget& budget, const Matches& matches, const Steps& steps, const Node*& found) {
     Ordered::Place place = shape_ == tree.shape() ? place_ : index.lower_bound(key_);
     Seek result = Seek::more;
     const Node* reached = nullptr;
@@ -39,9 +40,9 @@ class Scan {
         shape_ = tree.shape();
         return Seek::more;
       }
-      budget.spend();
       index.previous(place);
       CHECK(!place.end());
+      budget.spend(steps(*Ordered::get(place)));
       before_ -= matches(*Ordered::get(place)) ? 1 : 0;
       reached = Ordered::get(place);
     }
@@ -64,7 +65,7 @@ class Scan {
       if (budget.empty()) {
         break;
       }
-      budget.spend();
+      budget.spend(steps(*node));
       before_ += match ? 1 : 0;
       last = node;
       Ordered::next(place);
@@ -117,8 +118,9 @@ class WalkCursorImpl final : public WalkCursor {
     const auto matches = [this](const Node& each) {
       return version_of(each) != nullptr && glob_->matches(each.key());
     };
+    const auto steps = [this](const Node& each) { return glob_->steps(each.key().size()); };
     const Seek result = scan_.seek(state_.tree, state_.tree.files(), glob_->literal_prefix(),
-                                   offset, budget, matches, node);
+                                   offset, budget, matches, steps, node);
     if (result == Seek::found) {
       file = view_of(*node, *version_of(*node));
     }
@@ -161,7 +163,7 @@ class WalkCursorImpl final : public WalkCursor {
       if (!came && event.kind != EventKind::del) {
         continue;
       }
-      budget.spend();
+      budget.spend(glob_->steps(event.path.size()));
       if (event.path < std::string_view(scan_.key()) && glob_->matches(event.path)) {
         scan_.correct(came);
       }
@@ -204,7 +206,9 @@ class ListCursorImpl final : public ListCursor {
     }
     const Node* node = nullptr;
     const auto listed = [this](const Node& each) { return state_.tree.listed_at(each, *at_); };
-    const Seek result = scan_.seek(state_.tree, entries, prefix_, offset, budget, listed, node);
+    const auto steps = [](const Node&) { return int64_t{1}; };
+    const Seek result =
+        scan_.seek(state_.tree, entries, prefix_, offset, budget, listed, steps, node);
     if (result == Seek::found) {
       name = node->key().substr(prefix_.size());
     }

@@ -14,6 +14,7 @@ namespace doozer::core {
 namespace {
 
 constexpr size_t kWordBits = 64;
+constexpr size_t kWordsPerStep = 512;  // so many word operations take half a microsecond
 constexpr size_t kWordsMax = kPathBytesMax / kWordBits + 1;
 /// Stands in for `?` and for padding: no byte of valid UTF-8.
 constexpr char kNoByte = '\xFF';
@@ -102,6 +103,11 @@ bool Glob::matches(std::string_view path) const {
     case Shape::general: return matches_general(rest);
   }
   UNREACHABLE();
+}
+
+int64_t Glob::steps(size_t path_bytes) const {
+  return shape_ == Shape::general ? static_cast<int64_t>(1 + words() * path_bytes / kWordsPerStep)
+                                  : 1;
 }
 
 bool Glob::matches_general(std::string_view rest) const {

@@ -20,6 +20,9 @@ class Glob {
   /// `path` is a good path or "/" (a nop's event has that path; `/*`, `/**` and `/` match it).
   bool matches(std::string_view path) const;
 
+  /// What matches() costs at most against a path of so many bytes, in steps (base/budget.h).
+  int64_t steps(size_t path_bytes) const;
+
   /// No wildcard: it matches just the path that it is.
   bool literal() const { return literal_; }
   const std::string& pattern() const { return pattern_; }

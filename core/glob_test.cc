@@ -234,5 +234,18 @@ TEST(Glob, ManyStarsAgainstALongNameCostNoMoreThanPatternTimesPath) {
   EXPECT_TRUE(match(both, name));
 }
 
+TEST(Glob, StepsTellWhatMatchingCosts) {
+  const auto steps = [](std::string_view pattern, size_t path) {
+    return Glob::compile(pattern).value().steps(path);
+  };
+  EXPECT_EQ(steps("/a", kPathBytesMax), 1);
+  EXPECT_EQ(steps("/a/**", kPathBytesMax), 1);
+  EXPECT_EQ(steps("/*/config", 100), 1);
+  std::string stars = "/";
+  while (stars.size() + 4 < kPathBytesMax) stars += "*a";
+  EXPECT_EQ(steps(stars, 10), 2);
+  EXPECT_GT(steps(stars, kPathBytesMax), 400) << "a slice of its own, nearly";
+}
+
 }  // namespace
 }  // namespace doozer::core

@@ -268,5 +268,24 @@ TEST(Image, DamageBehindAGoodChecksumIsCorruptToo) {
   }
 }
 
+TEST(Walk, AGlobThatIsCostlyToMatchGetsAsManyFewerFilesInASlice) {
+  Driver driver;
+  constexpr int kFiles = 20;
+  for (int i = 0; i < kFiles; ++i) {
+    driver.set("/" + std::string(4'000, 'a') + std::to_string(i), -1, "");
+  }
+  std::string stars = "/";
+  while (stars.size() < 4'000) stars += "*a";
+  const auto cursor = driver.machine->walk(glob(stars + "b"), std::nullopt);
+  FileView file;
+  int slices = 0;
+  for (Seek seek = Seek::more; seek == Seek::more; ++slices) {
+    Budget budget(kSliceSteps);
+    seek = cursor->seek(0, budget, file);
+    ASSERT_LE(slices, 2 * kFiles) << "each slice gets on";
+  }
+  EXPECT_GE(slices, kFiles / 3);
+}
+
 }  // namespace
 }  // namespace doozer::core

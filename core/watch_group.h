@@ -55,6 +55,7 @@ struct WatchGroup {
   explicit WatchGroup(const std::shared_ptr<const Glob>& glob)
       : pattern(glob->pattern()), glob(glob->literal() ? nullptr : glob) {}
   bool literal() const { return glob == nullptr; }
+  int64_t steps(size_t path_bytes) const { return literal() ? 1 : glob->steps(path_bytes); }
   bool matches(std::string_view path) const {
     return literal() ? path == pattern : glob->matches(path);
   }

@@ -9,6 +9,8 @@ namespace doozer::core {
 namespace {
 
 constexpr uint64_t kSlotBits = 32;
+/// What a waiter is told is copied into its answer: a mebibyte is a slice of its own.
+constexpr size_t kCopiedBytesPerStep = 2048;
 
 /// Takes `link`'s ring out of `map` at `key` if it became empty.
 template <typename Map, typename Key>
@@ -331,7 +333,9 @@ bool WatchRegistry::run_batches(Budget& budget) {
       const WatchId id((uint64_t{record.generation} << kSlotBits) | record.slot);
       const uint64_t cookie = record.cookie;
       free_record(record);
-      waiter.on_event(id, cookie, state_.history.view(batch.number), batch.more);
+      const EventView event = state_.history.view(batch.number);
+      budget.spend(static_cast<int64_t>(event.value.size() / kCopiedBytesPerStep));
+      waiter.on_event(id, cookie, event, batch.more);
     }
     drop_group(batch.group);
     batches_.pop_front();
@@ -385,7 +389,10 @@ bool WatchRegistry::sweep(WatchGroup& group, Budget& budget) {
     budget.spend();
     for (int i = 0; i < kEventsPerStep && search.at < history.end(); ++i, ++search.at) {
       const Node* node = history.at(search.at).change.node;
-      if (group.matches(node == nullptr ? "/" : node->key())) {
+      const std::string_view path = node == nullptr ? "/" : node->key();
+      const int64_t steps = group.steps(path.size());
+      if (steps > 1) budget.spend(steps);
+      if (group.matches(path)) {
         sweep_event(group, search.at);
       }
     }

@@ -116,6 +116,21 @@ TEST(Watches, AWaiterMayWaitAgainFromInsideWithoutGapOrRepeat) {
   EXPECT_EQ(f.told(), (Told{"0 /a @1.0+0", "0 /b @2.0+1", "0 /c @2.1+0", "0 / @3.0+0"}));
 }
 
+TEST(Watches, TellingALargeValueCostsWhatCopyingItCosts) {
+  Fixture f;
+  constexpr size_t kWaiters = 10;
+  for (uint64_t i = 0; i < kWaiters; ++i) f.wait("/big", 1, i);
+  f.run();
+  f.set("/big", -1, std::string(1 * kMiB, 'b'));
+  size_t slices = 0;
+  for (bool more = true; more; ++slices) {
+    Budget budget(kSliceSteps);
+    more = f.machine->run(budget);
+    EXPECT_LE(f.listener.told.size(), slices + 1);
+  }
+  EXPECT_EQ(f.listener.told.size(), kWaiters);
+}
+
 TEST(Watches, AWaiterMayCancelAnotherFromInside) {
   Fixture f;
   f.wait("/a", 1, 1);

@@ -105,8 +105,12 @@ class Door {
   virtual std::string& output() = 0;
   /// True if run() has something to go on with.
   virtual bool has_work() const = 0;
-  /// The client sends no more: WAITs and reads of the future are given up, the rest is answered.
+  /// The client sends no more: WAITs and reads of the future are given up, by run() in slices if
+  /// they are many; the rest is answered.
   virtual void end_of_input() = 0;
+  /// Goes on giving up after end_of_input(), without a thought for the rest; true when nothing is
+  /// left to give up. A door that is destroyed before does it all at once.
+  virtual bool give_up(Budget& budget) = 0;
   /// After end_of_input(): everything that will be answered is in output().
   virtual bool finished() const = 0;
   /// The connection must be cut after output() is sent (an unknown write of an old client).

@@ -1,5 +1,7 @@
 #include "door/doozer_door.h"
 
+#include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -14,6 +16,8 @@ DoozerDoor::~DoozerDoor() {
   if (writes_.live() > 0) host_.forget(static_cast<WriteCompletion&>(*this));
   if (reads_.live() > 0) host_.forget(static_cast<ReadCompletion&>(*this));
   end_of_input();
+  Budget all(std::numeric_limits<int64_t>::max());
+  give_up(all);
 }
 
 Result<size_t> DoozerDoor::receive(std::string_view bytes) {
@@ -140,11 +144,13 @@ bool DoozerDoor::admit_wait(const Reply& reply) {
 }
 
 bool DoozerDoor::has_work() const {
+  if (input_ended_ && (waits_.live() > 0 || reads_waiting_ > 0)) return true;
   if (full() || must_close_) return false;
   return !ready_.empty() || !listings_queue_.empty() || (!deferred_.empty() && asked_again_ == 0);
 }
 
 bool DoozerDoor::run(Budget& budget) {
+  if (input_ended_ && !give_up(budget)) return true;
   while (!ready_.empty() && !full() && !must_close_) {
     const uint32_t id = ready_.front();
     ready_.pop_front();
@@ -157,23 +163,48 @@ bool DoozerDoor::run(Budget& budget) {
 }
 
 void DoozerDoor::end_of_input() {
+  if (input_ended_) return;
   input_ended_ = true;
-  for (const uint32_t id : waits_.ids()) {
-    host_.machine().watches().cancel(waits_.take(id).watch);
-  }
   deferred_.clear();
   asked_again_ = 0;
   continuations_.clear();
-  if (reads_waiting_ == 0) return;
-  for (const uint32_t id : reads_.ids()) {
-    if (reads_.at(id).state != ParkedRead::State::waiting) continue;
-    host_.machine().watches().cancel(reads_.take(id).watch);
+  Budget few(kSliceSteps);
+  give_up(few);
+}
+
+// No new wait or read of the future comes once the input has ended, so one pass finds all.
+bool DoozerDoor::give_up(Budget& budget) {
+  CHECK(input_ended_);
+  core::Watches& watches = host_.machine().watches();
+  constexpr int64_t kStepsToCancel = 4;
+  while (!waits_given_up_) {
+    if (waits_.live() == 0) {
+      waits_given_up_ = true;
+      given_up_ = 0;
+      break;
+    }
+    if (budget.empty()) return false;
+    const std::optional<uint32_t> id = waits_.first_from(given_up_);
+    CHECK(id.has_value());
+    watches.cancel(waits_.take(*id).watch);
+    given_up_ = *id + 1;
+    budget.spend(kStepsToCancel);
   }
-  reads_waiting_ = 0;
+  while (reads_waiting_ > 0) {
+    if (budget.empty()) return false;
+    const std::optional<uint32_t> id = reads_.first_from(given_up_);
+    CHECK(id.has_value());
+    given_up_ = *id + 1;
+    budget.spend(kStepsToCancel);
+    if (reads_.at(*id).state != ParkedRead::State::waiting) continue;
+    --reads_waiting_;
+    watches.cancel(reads_.take(*id).watch);
+  }
+  return true;
 }
 
 bool DoozerDoor::finished() const {
-  return input_ended_ && writes_.live() == 0 && reads_.live() == 0;
+  return input_ended_ && writes_.live() == 0 && reads_.live() == 0 && waits_.live() == 0;
 }
 
 std::unique_ptr<Door> make_doozer_door(Host& host, DoorEvents& events) {

@@ -63,6 +63,7 @@ class DoozerDoor final : public Door,
   std::string& output() override { return output_; }
   bool has_work() const override;
   void end_of_input() override;
+  bool give_up(Budget& budget) override;
   bool finished() const override;
   bool must_close() const override { return must_close_; }
 
@@ -164,6 +165,8 @@ class DoozerDoor final : public Door,
   bool write_unknown_ = false;                   ///< no later write is submitted
   bool must_close_ = false;
   bool input_ended_ = false;
+  uint32_t given_up_ = 0;  ///< waits_, and then reads_, below this are given up
+  bool waits_given_up_ = false;
 };
 
 }  // namespace doozer::door

@@ -65,6 +65,10 @@ void DoozerDoor::on_event(core::WatchId id, uint64_t cookie, const core::EventVi
   const auto slot = static_cast<uint32_t>(cookie / 2);
   Wait& wait = waits_.at(slot);
   CHECK(wait.watch == id);
+  if (input_ended_) {  // it was about to be given up
+    waits_.take(slot);
+    return;
+  }
   if (wait.again) --asked_again_;
   wait.again = false;
   if (full()) {
@@ -110,6 +114,11 @@ void DoozerDoor::on_revision(core::WatchId id, uint64_t cookie) {
   CHECK(parked.state == ParkedRead::State::waiting);
   CHECK(parked.watch == id);
   --reads_waiting_;
+  if (input_ended_) {
+    reads_.take(slot);
+    events_.on_output();
+    return;
+  }
   resume_read(slot);
 }
 
@@ -118,6 +127,7 @@ void DoozerDoor::on_too_late(core::WatchId /*id*/, uint64_t cookie, Revision old
   Revision asked;
   if (is_wait(cookie)) {
     const Wait wait = waits_.take(cookie / 2);
+    if (input_ended_) return;
     if (wait.again) --asked_again_;
     reply = wait.reply;
     asked = wait.from.revision;
@@ -125,6 +135,7 @@ void DoozerDoor::on_too_late(core::WatchId /*id*/, uint64_t cookie, Revision old
     const ParkedRead parked = reads_.take(cookie / 2);
     CHECK(parked.state == ParkedRead::State::waiting);
     --reads_waiting_;
+    if (input_ended_) return events_.on_output();
     reply = parked.read.reply;
     asked = Revision(std::max<int64_t>(parked.read.rev.value_or(1), 1));
   }

@@ -236,6 +236,32 @@ TEST(DoozerHalfClose, PendingAnswersComeExceptWaitsAndReadsOfTheFuture) {
   EXPECT_EQ(client.text(waiting), "");
 }
 
+TEST(DoozerHalfClose, ManyWaitsAreGivenUpInSlicesAndNoneIsAnswered) {
+  TestHost host;
+  TestClient client(host);
+  constexpr size_t kMany = 1'000;
+  int32_t last_wait = 0;
+  int32_t last_read = 0;
+  for (size_t i = 0; i < kMany; ++i) {
+    last_wait = client.send(wait("/a", 1));
+    last_read = client.send(get("/a").rev(1));
+  }
+  EXPECT_EQ(host.machine().stats().waits, 2 * kMany);
+  client.door().end_of_input();
+  EXPECT_GT(host.machine().stats().waits, kMany);
+  EXPECT_FALSE(client.door().finished());
+  EXPECT_TRUE(client.door().has_work());
+  host.set("/a", "");  // those that are left hear of it, and say nothing
+  Budget budget(kSliceSteps);
+  host.machine().run(budget);
+  client.run();
+  host.run_machine();
+  EXPECT_TRUE(client.door().finished());
+  EXPECT_EQ(host.machine().stats().waits, 0U);
+  EXPECT_EQ(client.text(last_wait), "");
+  EXPECT_EQ(client.text(last_read), "");
+}
+
 TEST(DoozerHalfClose, AListingUnderWayIsFinished) {
   TestHost host;
   TestClient client(host);

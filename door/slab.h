@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -46,6 +47,13 @@ class Slab {
     return value;
   }
   size_t live() const { return live_; }
+  /// The first taken place at or after `from`; nothing if there is none.
+  std::optional<uint32_t> first_from(uint32_t from) const {
+    for (uint32_t id = from; id < places_.size(); ++id) {
+      if (places_[id].next_free == kTaken) return id;
+    }
+    return std::nullopt;
+  }
   /// Numbers of the places that are taken, rising.
   std::vector<uint32_t> ids() const {
     std::vector<uint32_t> ids;
