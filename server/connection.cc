@@ -6,6 +6,12 @@
 #include "server/connections.h"
 
 namespace doozer::server {
+namespace {
+
+/// Room for a whole frame is made once one part of so many of it is there.
+constexpr size_t kEarnsWholeFrame = 8;
+
+}  // namespace
 
 Connection::Connection(uint64_t id, Connections& owner, door::Host& host,
                        const ConnectionLimits& limits)
@@ -45,6 +51,7 @@ void Connection::feed() {
     begin_close();
     return;
   }
+  if (*taken > 0) frame_since_us_ = 0;  // what is left began later
   if (*taken == in_.size()) {
     in_ = std::string();  // an idle connection keeps no buffer
   } else {
@@ -61,8 +68,9 @@ void Connection::note_frame() {
     return;
   }
   if (frame_since_us_ == 0) frame_since_us_ = owner_.now_us();
+  // A head alone earns no memory: thousands of them would claim gigabytes.
   const size_t whole = door_->frame_bytes(in_);
-  if (whole > in_.capacity()) in_.reserve(whole);
+  if (whole > in_.capacity() && in_.size() >= whole / kEarnsWholeFrame) in_.reserve(whole);
 }
 
 void Connection::set_paused(bool paused) {
@@ -152,6 +160,14 @@ void Connection::maybe_finish(uint64_t now_us) {
   stream_->shutdown();
   linger_since_us_ = now_us;
   state_ = peer_ended_ ? State::dead : State::lingering;
+}
+
+bool Connection::wind_up(Budget& budget) {
+  state_ = State::dead;
+  stream_.reset();
+  in_ = std::string();
+  door_->end_of_input();
+  return door_->give_up(budget);
 }
 
 uint64_t Connection::deadline_us() const {

@@ -39,6 +39,9 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   bool turn_end(uint64_t now_us, Budget& budget);
   /// Handles no further input, answers what is under way, tells the peer, waits for it to close.
   void begin_close();
+  /// The connection is over: closes the stream and drops what the client had waited for, in slices;
+  /// true when nothing is left of that.
+  bool wind_up(Budget& budget);
   /// The moment at which the connection will be cut if nothing changes; 0: none.
   uint64_t deadline_us() const;
   /// Why, for the log.

@@ -9,7 +9,6 @@ namespace doozer::server {
 namespace {
 
 constexpr uint64_t kLogLinesPerSecond = 10;
-constexpr size_t kServedBetweenLooks = 8;  // connections between two looks at the clock
 // A deadline may be overrun by this much: it saves moving timers for every half frame.
 constexpr uint64_t kDeadlineGrainUs = 50'000;
 
@@ -95,21 +94,28 @@ void Connections::turn_end() {
   // Serving one may touch others; those come in the same turn, until its time is used up.
   const uint64_t began = clock_.now_us();
   Budget budget(kSliceSteps);
-  size_t served = 0;
   while (!touched_.empty()) {
     const uint64_t id = touched_.front();
     touched_.pop_front();
     const auto found = connections_.find(id);
     if (found == connections_.end()) continue;
     serve(found->second, budget);
-    if (++served % kServedBetweenLooks == 0 && clock_.now_us() - began > kClientsPerTurnUs) break;
+    // One may have sent a mebibyte, or have ended with thousands of waits.
+    if (clock_.now_us() - began > kClientsPerTurnUs) break;
   }
-  for (const uint64_t id : again_) {
-    const auto found = connections_.find(id);
-    if (found != connections_.end()) touch(*found->second.connection);
+  // The turn's steps are shared: who found none left goes before those who had some, so that one
+  // whose listings never end cannot keep the others from theirs.
+  for (std::vector<uint64_t>* const list : {&starved_, &again_}) {
+    for (const uint64_t id : *list) {
+      const auto found = connections_.find(id);
+      if (found != connections_.end()) touch(*found->second.connection);
+    }
+    list->clear();
   }
-  again_.clear();
-  if (!touched_.empty()) clock_.post([] {});
+  while (!budget.empty() && !leaving_.empty() && leaving_.front()->wind_up(budget)) {
+    leaving_.pop_front();
+  }
+  if (!touched_.empty() || !leaving_.empty()) clock_.post([] {});
   arm_timer();
   if (closing_ && connections_.empty() && closed_) {
     UniqueFunction<void()> closed = std::move(closed_);
@@ -120,7 +126,10 @@ void Connections::turn_end() {
 
 void Connections::serve(Held& held, Budget& budget) {
   Connection& connection = *held.connection;
-  if (connection.turn_end(clock_.now_us(), budget)) again_.push_back(connection.id());
+  const bool starved = budget.empty();
+  if (connection.turn_end(clock_.now_us(), budget)) {
+    (starved ? starved_ : again_).push_back(connection.id());
+  }
   held.touched = false;  // only now: what it does to itself needs no second call
   if (connection.dead()) {
     remove(connection.id());
@@ -136,6 +145,11 @@ void Connections::remove(uint64_t id) {
   const auto counted = per_address_.find(found->second.address);
   CHECK(counted != per_address_.end());
   if (--counted->second == 0) per_address_.erase(counted);
+  // Thousands of waits are dropped in slices: ends come in crowds.
+  Budget none(0);
+  if (!found->second.connection->wind_up(none)) {
+    leaving_.push_back(std::move(found->second.connection));
+  }
   connections_.erase(found);
 }
 

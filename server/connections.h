@@ -79,8 +79,10 @@ class Connections final : public env::AcceptEvents {
   // Volatile.
   std::unordered_map<uint64_t, Held> connections_;  ///< never iterated where the order shows
   std::unordered_map<std::string, size_t> per_address_;
-  std::deque<uint64_t> touched_;  ///< to be served, in the order of the touches
-  std::vector<uint64_t> again_;   ///< served, and wanting more next turn
+  std::deque<std::unique_ptr<Connection>> leaving_;  ///< over, with waits still to be dropped
+  std::deque<uint64_t> touched_;                     ///< to be served, in the order of the touches
+  std::vector<uint64_t> again_;                      ///< served, and wanting more next turn
+  std::vector<uint64_t> starved_;  ///< the same, but nothing was left of the turn's steps
   std::set<std::pair<uint64_t, uint64_t>> deadlines_;  ///< (when, id)
   env::TimerId timer_ = 0;
   uint64_t timer_us_ = 0;  ///< when it runs
