@@ -9,6 +9,9 @@ namespace doozer::core {
 
 namespace {
 
+/// Giving back a large value costs what its pages cost.
+constexpr size_t kFreedBytesPerStep = 16 * kKiB;
+
 /// What the heap holds for this event and nobody else: its record and the version that it replaced.
 uint32_t cost_of(const Change& change) {
   size_t bytes = sizeof(Event);
@@ -128,10 +131,11 @@ bool History::trim(size_t events) {
 
 bool History::trim(Budget& budget) {
   while (!budget.empty()) {
+    const size_t bytes = events_.empty() ? 0 : events_.front().cost;
     if (!trim_one()) {
       return false;
     }
-    budget.spend();
+    budget.spend(1 + static_cast<int64_t>(bytes / kFreedBytesPerStep));
   }
   return !events_.empty() && events_.front().revision < trim_to();
 }

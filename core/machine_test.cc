@@ -287,5 +287,23 @@ TEST(Walk, AGlobThatIsCostlyToMatchGetsAsManyFewerFilesInASlice) {
   EXPECT_GE(slices, kFiles / 3);
 }
 
+TEST(Machine, FreeingLargeValuesCostsMoreSteps) {
+  Driver driver({.history_revisions = 1'000, .history_bytes = 1 * kMiB});
+  auto writer = driver.machine->write_image();  // holds all of it back
+  const std::string value(128 * kKiB, 'v');
+  for (int i = 0; i < 100; ++i) driver.set("/large", -1, value);
+  const uint64_t held = driver.machine->stats().history_events;
+  ASSERT_EQ(held, 100U);
+  writer.reset();
+  Budget budget(90);
+  EXPECT_TRUE(driver.machine->run(budget));
+  EXPECT_LE(held - driver.machine->stats().history_events, 11U);
+  for (int i = 0; i < 100; ++i) {
+    Budget more(90);
+    if (!driver.machine->run(more)) break;
+  }
+  EXPECT_LT(driver.machine->stats().history_events, 10U);
+}
+
 }  // namespace
 }  // namespace doozer::core

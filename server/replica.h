@@ -91,7 +91,7 @@ class Replica {
   void ask_reads();
   void handle(const raft::Output& out);
   void on_persisted(Result<uint64_t> tag);
-  void apply_some();
+  void apply_some(uint64_t began_us);
   bool apply_one(Index index);
   void answer(Index index, const core::Applied& applied);
   void answer_reads();
