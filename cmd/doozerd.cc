@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cmd/doozerd_flags.h"
+#include "io/descriptors.h"
 #include "io/disk.h"
 #include "io/entropy.h"
 #include "io/lanes.h"
@@ -72,6 +73,7 @@ class Process {
 
  private:
   Result<void> prepare() {
+    io::raise_descriptor_limit();
     TRY_ASSIGN(loop_, io::Loop::create());
     // Before any thread is started: they inherit which signals are theirs.
     TRY_ASSIGN(signals_, io::Signals::watch(*loop_, [this](int number) { on_signal(number); }));

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "io/address.h"
+#include "io/descriptors.h"
 #include "io/os_error.h"
 #include "io/socket_options.h"
 #include "io/socket_stream.h"
@@ -124,6 +125,11 @@ void SocketListener::go_on() {
 bool SocketListener::accept_one() {
   SocketAddress from;
   UniqueFd fd(::accept4(this->fd(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd && is_reserved_descriptor(fd.get())) {
+    fd.reset();
+    note_no_descriptors(EMFILE);
+    return true;
+  }
   if (fd && tls_ != nullptr) {
     handshakes_.begin(std::move(fd), from.to_string(), tls_->context());
     return true;
@@ -163,8 +169,12 @@ bool SocketListener::refuse_one(int error) {
     if (again != EAGAIN) rest_a_while();
     return false;
   }
-  refusals_.note(errno_text(error), errno_error(error, "accept on " + address_));
+  note_no_descriptors(error);
   return true;
+}
+
+void SocketListener::note_no_descriptors(int error) {
+  refusals_.note(errno_text(error), errno_error(error, "accept on " + address_));
 }
 
 void SocketListener::rest_a_while() {

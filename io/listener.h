@@ -18,7 +18,8 @@
 namespace doozer::io {
 
 /// Accepts up to kAcceptsPerTurn connections a turn, and with TLS only while fewer than
-/// kHandshakesPendingMax handshakes are under way. When the process is out of descriptors, a
+/// kHandshakesPendingMax handshakes are under way. The last descriptors are the disk's: who would
+/// get one of them is refused. When the process is out of descriptors, a
 /// spare one is given up for a moment to accept and close: the peer sees its connection refused
 /// instead of waiting, and the backlog does not wake us for ever.
 class SocketListener final : public env::Listener,
@@ -45,6 +46,7 @@ class SocketListener final : public env::Listener,
   void go_on();
   bool accept_one();
   bool refuse_one(int error);
+  void note_no_descriptors(int error);
   void rest_a_while();
 
   // Fixed after construction.

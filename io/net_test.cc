@@ -458,5 +458,36 @@ TEST_F(NetTest, OutOfDescriptorsNewConnectionsAreRefusedAndAllElseGoesOn) {
   ASSERT_TRUE(until([&] { return later->connected && acceptor_.peers.size() == 2; }));
 }
 
+TEST_F(NetTest, TheLastDescriptorsAreNotForClients) {
+#if defined(__SANITIZE_ADDRESS__) || defined(DOOZER_UBSAN)
+  GTEST_SKIP() << "the sanitizer's own checks need file descriptors";
+#endif
+  const auto held = pair();
+  ASSERT_TRUE(held.first->connected);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit small{.rlim_cur = 100, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &small), 0);
+  UniqueFd clients[120];
+  const HostPort where = *parse_host_port(listener_->address());
+  const SocketAddress to = *numeric_address(where.host, where.port);
+  // Of 100, a quarter is the disk's; a client and its server's side take one each.
+  for (UniqueFd& fd : clients) {
+    fd.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd) break;
+    connect(fd.get(), to.get(), to.size);
+    static_cast<void>(loop_->run_for(1'000));
+    if (acceptor_.refusals > 0) break;
+  }
+  ASSERT_TRUE(until([&] { return acceptor_.refusals > 0; }));
+  EXPECT_NE(acceptor_.refused[0].message.find("Too many open files (EMFILE)"), std::string::npos);
+  std::vector<UniqueFd> files;
+  for (int i = 0; i < 20; ++i) {
+    files.emplace_back(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    EXPECT_TRUE(static_cast<bool>(files.back())) << "file " << i;
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 }  // namespace
 }  // namespace doozer::io

@@ -14,7 +14,9 @@ namespace doozer::io {
 namespace {
 
 constexpr size_t kPartsPerSend = 64;
-constexpr int kSendsPerTurn = 4;  // of one stream; the rest of its queue waits for the next turn
+// Of one stream; the rest of its queue waits for the next turn. A send may take a mebibyte, which is
+// half a millisecond and more.
+constexpr int kSendsPerTurn = 1;
 
 // send() that is not disturbed by signals: bytes taken, or -errno.
 ssize_t send_parts(int fd, iovec* parts, size_t count) {
