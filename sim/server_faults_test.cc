@@ -235,5 +235,71 @@ TEST_F(ServerFaults, AChangedHistoryFlagNeverLosesWhatStaysKeptAndCutsTheRest) {
   }
 }
 
+TEST_F(ServerFaults, WhatIsUnderWayIsCountedDownAgain) {
+  ServerProcessOptions options;
+  options.config.history = 2;
+  boot(options);
+  const auto client = world_->connect();
+  const std::string value(kValueBytesMax, 'v');
+  const size_t writes = kProposedBytesMax / kValueBytesMax + 8;
+  for (size_t i = 0; i < writes; ++i) {
+    const Answer answer = ask(*client, set_of("/large", value));
+    ASSERT_EQ(answer.err_code, 0) << i << " " << answer.err_detail;
+  }
+}
+
+TEST_F(ServerFaults, ShortLivesDoNotPutOffSnapshotsForEver) {
+  ServerProcessOptions options = small();
+  options.snapshots.log_bytes = 200 * kKiB;
+  boot(options);
+  bool taken = false;
+  for (int life = 0; life < 12 && !taken; ++life) {
+    const auto client = world_->connect();
+    for (int i = 0; i < 10; ++i) ask(*client, set_of("/k", std::string(4'000, 'k')));
+    world_->run_for(500'000);
+    taken = world_->process().log().has("snapshot_taken");
+    world_->kill();
+    start();
+  }
+  EXPECT_TRUE(taken);
+}
+
+TEST_F(ServerFaults, ASnapshotThatFailsIsTriedAgainLaterAndNotAtOnce) {
+  ServerProcessOptions options = small();
+  options.snapshots.log_bytes = 60 * kKiB;
+  boot(options);
+  const auto client = world_->connect();
+  int failures = 0;
+  world_->disk().on_operation([&](const Operation& operation) -> Fate {
+    if (!operation.path.ends_with(".snap.tmp") || operation.kind != OpKind::sync) return {};
+    ++failures;
+    return {.kind = Fate::Kind::fail, .code = Code::no_space};
+  });
+  for (int i = 0; i < 250; ++i) {
+    EXPECT_EQ(ask(*client, set_of("/k", std::string(2'000, 'k'))).err_code, 0);
+    world_->run_for(100'000);
+  }
+  EXPECT_GE(failures, 2);
+  EXPECT_LE(failures, 4);
+  world_->disk().on_operation({});
+  world_->run_for(11'000'000);
+  ask(*client, set_of("/k", "1"));
+  world_->run_for(1'000'000);
+  EXPECT_TRUE(world_->process().log().has("snapshot_taken"));
+}
+
+TEST_F(ServerFaults, AClientThatIsGoneIsNotToldOfItsWrites) {
+  boot(small());
+  auto client = world_->connect();
+  ask(*client, set_of("/a", "1"));
+  world_->process().lanes().stall_until(env::Lane::log, world_->now_us() + 500'000);
+  for (int i = 0; i < 20; ++i) client->send(set_of("/a", "2"));
+  world_->run_for(10'000);
+  client.reset();
+  world_->run_for(1'000'000);
+  const auto other = world_->connect();
+  EXPECT_EQ(ask(*other, set_of("/a", "3")).err_code, 0);
+}
+
 }  // namespace
 }  // namespace doozer::sim
