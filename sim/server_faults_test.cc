@@ -301,5 +301,29 @@ TEST_F(ServerFaults, AClientThatIsGoneIsNotToldOfItsWrites) {
   EXPECT_EQ(ask(*other, set_of("/a", "3")).err_code, 0);
 }
 
+TEST_F(ServerFaults, AGracefulStopVouchesForTheLastWrite) {
+  boot(small());
+  auto client = world_->connect();
+  ask(*client, set_of("/a", "the family jewels"));
+  client.reset();
+  world_->run_for(1'000);
+  world_->process().server().stop();
+  ASSERT_TRUE(world_->run([this] { return !world_->running(); }));
+  world_->disk().restart();
+  const auto names = world_->disk().list("log");
+  ASSERT_TRUE(names);
+  bool damaged = false;
+  for (const std::string& name : *names) {
+    const size_t place = world_->disk().peek("log/" + name)->find("the family jewels");
+    if (place == std::string::npos) continue;
+    world_->disk().flip_bit("log/" + name, place, 0);
+    damaged = true;
+  }
+  ASSERT_TRUE(damaged);
+  const auto started = world_->start();
+  ASSERT_FALSE(started) << "an acknowledged write was taken for a torn tail";
+  EXPECT_EQ(started.error().code, Code::corrupt) << started.error().message;
+}
+
 }  // namespace
 }  // namespace doozer::sim
