@@ -10,6 +10,7 @@
 #include "cmd/doozer_help.h"
 #include "cmd/doozer_process.h"
 #include "cmd/doozer_session.h"
+#include "io/descriptors.h"
 
 namespace doozer::cli {
 namespace {
@@ -98,5 +99,6 @@ int main_of(const std::vector<std::string>& words) {
 }  // namespace doozer::cli
 
 int main(int argc, char** argv) {
+  doozer::io::hold_standard_descriptors();
   return doozer::cli::main_of(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
 }

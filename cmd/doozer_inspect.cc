@@ -10,6 +10,7 @@
 #include "cmd/doozer_inspect_print.h"
 #include "cmd/doozer_inspect_read.h"
 #include "cmd/doozer_inspect_salvage.h"
+#include "io/descriptors.h"
 #include "io/disk.h"
 #include "io/entropy.h"
 #include "storage/bytes_disk.h"
@@ -169,4 +170,7 @@ int main_of(int argc, char** argv) {
 }  // namespace
 }  // namespace doozer::inspect
 
-int main(int argc, char** argv) { return doozer::inspect::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  doozer::io::hold_standard_descriptors();
+  return doozer::inspect::main_of(argc, argv);
+}

@@ -201,4 +201,7 @@ int main_of(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace doozer::cmd
 
-int main(int argc, char** argv) { return doozer::cmd::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  doozer::io::hold_standard_descriptors();
+  return doozer::cmd::main_of(argc, argv);
+}

@@ -1,4 +1,5 @@
-// How many file descriptors this process may have, and how many of them clients may not have.
+// Which file descriptors this process has, how many it may have, and how many of them clients may
+// not have.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +8,10 @@ namespace doozer::io {
 
 constexpr size_t kDescriptorsReserved = 64;  ///< of the process's limit: not for clients
 
+/// Takes the numbers of standard input, output and error where they were closed, before a file or
+/// socket gets one of them and a line of text with it. Reading or writing such a one fails. To be
+/// called first in main().
+void hold_standard_descriptors();
 /// Raises the soft limit to the hard one; what the system refuses stays as it is.
 void raise_descriptor_limit();
 /// True for a descriptor that is one of the last ones, which the disk needs: a server whose clients

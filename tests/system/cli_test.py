@@ -131,6 +131,13 @@ class CommandLine(doozer_system.SystemTest):
         threading.Thread(target=greet, daemon=True).start()
         self.doozer('-a', '127.0.0.1:%d' % listener.getsockname()[1], 'rev', status=NO_CONNECTION)
 
+    def test_closed_standard_files_are_never_mistaken_for_others(self):
+        told = subprocess.run(['sh', '-c', '%s rev >&-; echo $?; %s set /n 0 <&-; echo $?' % (
+            program('doozer'), program('doozer'))], capture_output=True, text=True, timeout=30,
+            env=doozer_system.clean_environment(DOOZER_URI=self.doozerd.address))
+        self.assertEqual(told.stdout, '1\n1\n', told.stderr)
+        self.assertEqual(told.stderr.count('Bad file descriptor'), 2, told.stderr)
+
     def test_values_over_a_mebibyte_are_sent_if_both_sides_are_told_so(self):
         server = self.server('--value-bytes-max', '4MiB').start()
         value = b'v' * (2 << 20)
