@@ -14,8 +14,8 @@ namespace doozer::io {
 namespace {
 
 constexpr size_t kPartsPerSend = 64;
-// Of one stream; the rest of its queue waits for the next turn. A send may take a mebibyte, which is
-// half a millisecond and more.
+// Of one stream; the rest of its queue waits for the next turn. A send may take a mebibyte, which
+// is half a millisecond and more.
 constexpr int kSendsPerTurn = 1;
 
 // send() that is not disturbed by signals: bytes taken, or -errno.
