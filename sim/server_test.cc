@@ -331,6 +331,26 @@ TEST_F(ServerTest, AWriteThatTheDiskDoesNotFinishBecomesUnknownAfterTwoSeconds) 
   EXPECT_EQ(ask(*late, set_of("/after", "1")).err_code, 0);
 }
 
+TEST_F(ServerTest, AConnectionThatIsResetWithWritesUnderWayIsForgottenAndTheyHappen) {
+  boot();
+  auto client = world_->connect();
+  ask(*client, request(wire::Verb::rev));
+  world_->process().lanes().stall_until(env::Lane::log, world_->now_us() + 500'000);
+  for (int i = 0; i < 50; ++i) client->send(set_of("/reset/" + std::to_string(i), "kept"));
+  wire::RequestView linearizable = request(wire::Verb::get, "/reset/0");
+  linearizable.mode = wire::kModeLinearizable;
+  client->send(linearizable);
+  // An answer that was not read makes the close a reset, which leaves nothing to wait for.
+  client->pause_reading();
+  client->send(request(wire::Verb::get, "/ctl/name"));
+  world_->run_for(10'000);
+  client->close();
+  world_->run_for(2'000'000);
+  const auto other = world_->connect();
+  EXPECT_EQ(ask(*other, request(wire::Verb::get, "/reset/49")).value, "kept");
+  EXPECT_NE(ask(*other, request(wire::Verb::status)).value.find("\"open\":1,"), std::string::npos);
+}
+
 TEST_F(ServerTest, AFailedSyncStopsTheServerAndNamesTheLog) {
   boot();
   const auto client = world_->connect();
