@@ -110,12 +110,15 @@ class Process {
             .turns_over_limit = stats.turns_over_limit};
   }
 
+  // The server's own once there is one: it knows node, term and revision.
+  const Logger& log() const { return server_ == nullptr ? logger_ : server_->logger(); }
+
   void warn_of_expiry() {
     constexpr int64_t kWarnSeconds = 30LL * 24 * 3600;
     const int64_t left = tls_->not_after_s() - loop_->wall_us() / 1'000'000;
     if (left < kWarnSeconds) {
-      logger_.warn("certificate_expires",
-                   {{"file", std::string_view(config_.tls_cert)}, {"days", left / (24 * 3600)}});
+      log().warn("certificate_expires",
+                 {{"file", std::string_view(config_.tls_cert)}, {"days", left / (24 * 3600)}});
     }
   }
 
@@ -127,7 +130,7 @@ class Process {
       return;
     }
     if (stop_signal_ != 0) {
-      logger_.warn("stopped_at_once", {{"signal", number}});
+      log().warn("stopped_at_once", {{"signal", number}});
       std::_Exit(kSignalExitBase + number);
     }
     stop_signal_ = number;
@@ -137,16 +140,16 @@ class Process {
 
   void reload() {
     if (tls_ == nullptr) {
-      logger_.info("nothing_to_reload", {{"why", "no --tls-cert"}});
+      log().info("nothing_to_reload", {{"why", "no --tls-cert"}});
       return;
     }
     if (auto reloaded = tls_->reload(); !reloaded) {
-      logger_.error("certificate_not_reloaded",
-                    {{"error", std::string_view(reloaded.error().message)},
-                     {"effect", "the old certificate stays in use"}});
+      log().error("certificate_not_reloaded",
+                  {{"error", std::string_view(reloaded.error().message)},
+                   {"effect", "the old certificate stays in use"}});
       return;
     }
-    logger_.info("certificate_reloaded", {{"file", std::string_view(config_.tls_cert)}});
+    log().info("certificate_reloaded", {{"file", std::string_view(config_.tls_cert)}});
     warn_of_expiry();
   }
 

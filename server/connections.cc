@@ -60,20 +60,28 @@ void Connections::on_refused(const Error& why, uint64_t count) {
   logger_.warn("connection_refused", {{"why", std::string_view(why.message)}, {"count", count}});
 }
 
-bool Connections::may_log() {
+void Connections::tell_hidden(bool now) {
   const uint64_t second = clock_.now_us() / 1'000'000;
-  if (second != log_second_) {
-    log_second_ = second;
-    logged_ = 0;
-    if (const uint64_t hidden = std::exchange(not_logged_, 0); hidden > 0) {
-      logger_.warn("connection_lines_not_logged", {{"count", hidden}});
-    }
+  if (second == log_second_ && !now) return;
+  log_second_ = second;
+  logged_ = 0;
+  if (const uint64_t hidden = std::exchange(not_logged_, 0); hidden > 0) {
+    logger_.warn("connection_lines_not_logged", {{"count", hidden}});
   }
+}
+
+bool Connections::may_log() {
+  tell_hidden(false);
   if (logged_ < kLogLinesPerSecond) {
     ++logged_;
     return true;
   }
-  ++not_logged_;
+  if (not_logged_++ == 0) {
+    // Told in a second, also if nothing else happens.
+    clock_.at(clock_.now_us() + 1'000'000, [this, alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired()) tell_hidden(true);
+    });
+  }
   return false;
 }
 

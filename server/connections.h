@@ -70,6 +70,8 @@ class Connections final : public env::AcceptEvents {
   void cut_late();
   /// True if one more line of this kind may be logged this second.
   bool may_log();
+  /// Says how many lines of the last second were not logged; at once or once that second is over.
+  void tell_hidden(bool now);
 
   // Fixed after construction.
   env::Clock& clock_;
@@ -93,6 +95,7 @@ class Connections final : public env::AcceptEvents {
   uint64_t log_second_ = 0;
   uint64_t logged_ = 0;
   uint64_t not_logged_ = 0;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< for a timer that may outlive this
   UniqueFunction<void()> closed_;
   bool serving_ = false;
   bool closing_ = false;

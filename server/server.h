@@ -73,6 +73,8 @@ class Server final : public door::Host, private door::WriteCompletion {
   /// start() succeeded.
   void stop();
 
+  /// Its records carry this server's node, term and revision.
+  const Logger& logger() const { return logger_; }
   /// The address that clients reach, with the real port.
   const std::string& address() const { return address_; }
 

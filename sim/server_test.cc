@@ -242,6 +242,23 @@ TEST_F(ServerTest, ASlowReaderGetsEverythingInTheEnd) {
   ASSERT_TRUE(world_->run([&] { return client->answers() == before + 40; }));
 }
 
+TEST_F(ServerTest, AFloodOfBadConnectionsIsToldInAFewLinesAndANumber) {
+  boot();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 300; ++i) {
+    clients.push_back(world_->connect());
+    clients.back()->send_bytes("GET / HTTP/1.0");
+  }
+  world_->run_for(3'000'000);
+  size_t lines = 0;
+  for (const std::string& line : world_->process().log().lines()) {
+    lines += line.find("connection_closed") != std::string::npos ? 1U : 0U;
+  }
+  EXPECT_GT(lines, 0U);
+  EXPECT_LE(lines, 20U);
+  EXPECT_TRUE(world_->process().log().has("connection_lines_not_logged"));
+}
+
 TEST_F(ServerTest, ConnectionsOverTheLimitAreRefusedAndTheOthersGoOn) {
   ServerProcessOptions options = plain();
   options.config.connections_max = 5;
