@@ -341,6 +341,7 @@ TEST(ServerCrash, AFailingSyncOrWriteStopsTheServerAndNothingAcknowledgedIsLost)
     run.disk().crash_at(at + 60, CrashKind::machine_lost);
     SCOPED_TRACE(testing::Message() << "failure at operation " << at);
     run.run();
+    EXPECT_GT(run.disk().operations(), at) << "the failure was not met";
     if (HasFailure()) return;
   }
 }
