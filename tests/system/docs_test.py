@@ -51,7 +51,7 @@ class Docs(unittest.TestCase):
             for name in os.listdir(os.path.join(TOP, room)):
                 if name.endswith('.cc') and not name.endswith('_test.cc'):
                     logged.update(re.findall(
-                        r'\blog(?:ger)?_?(?:->|\.)(?:info|warn|error)\(\s*"(\w+)"',
+                        r'\blog(?:ger)?_?(?:\(\))?(?:->|\.)(?:info|warn|error)\(\s*"(\w+)"',
                         read(room, name)))
         text = read('docs', 'operating.md')
         start = text.index('| event | level |')
