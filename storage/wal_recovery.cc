@@ -116,7 +116,7 @@ Result<void> rebuild_tail(env::Disk& disk, const NewSegment& wanted, LogScan& sc
   if (reader.offset() != kSectorBytes + align_sector(tail.batch.size())) {
     return fail(Code::io_error, "file " + quote(reader.path()) + ": reads back damaged");
   }
-  scan.tail.link = {.number = info.number, .end = reader.offset(), .crc = reader.chain()};
+  scan.tail.link = {.number = segment.header.number, .end = reader.offset(), .crc = reader.chain()};
   return {};
 }
 
