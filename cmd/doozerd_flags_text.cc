@@ -8,8 +8,6 @@ namespace doozer::cmd {
 namespace {
 
 using server::Option;
-using server::OptionKind;
-using server::OptionSetting;
 
 #ifndef DOOZER_VERSION
 #error "DOOZER_VERSION comes from the build"
