@@ -37,11 +37,11 @@ struct AttachAnswer {
 /// What is known of one address.
 struct AttachState {
   enum class Kind : uint8_t {
-    silent,        ///< no answer yet, or none lately
-    holds_none,    ///< a server that waits as this one does
-    ourselves,     ///< the address is our own
-    holds,         ///< a cluster
-    refused,       ///< it answers and refuses this server, such as for a wrong secret
+    silent,      ///< no answer yet, or none lately
+    holds_none,  ///< a server that waits as this one does
+    ourselves,   ///< the address is our own
+    holds,       ///< a cluster
+    refused,     ///< it answers and refuses this server, such as for a wrong secret
   };
   std::string address;
   Kind kind = Kind::silent;

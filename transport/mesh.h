@@ -127,14 +127,15 @@ class Mesh {
   /// at the end of every turn, after everything that may send.
   void turn_end();
   /// Takes a connection that was accepted on the client port, with the bytes that came. REQUIRES
-  /// that the first of them is kPeerFirstByte or more.
+  /// that the first of them is kPeerFirstByte (transport/limits.h) or more.
   void adopt(std::unique_ptr<env::Stream> stream, std::string first_bytes);
   /// Tells the peers that the close which follows is planned: nobody takes it for a crash. Further
   /// messages still pass.
   void goodbye();
   /// Closes everything; nothing is heard afterwards.
   void stop();
-  /// Never dials it again and drops its place in known(), until it comes by itself. A removed server.
+  /// Never dials it again and drops its place in known(), until it comes by itself. A removed
+  /// server.
   void forget(const Identity& identity);
 
   /// A direct link is up, damped or not.
