@@ -20,7 +20,8 @@ constexpr size_t kTrimPerEvent = 2;
 
 class MachineImpl final : public Machine {
  public:
-  explicit MachineImpl(const MachineOptions& options) : state_(options), watches_(state_) {
+  explicit MachineImpl(const MachineOptions& options)
+      : state_(options), watches_(state_, options.match_work) {
     CHECK(options.history_revisions >= 1);
   }
 

@@ -27,6 +27,7 @@ namespace doozer::core {
 struct MachineOptions {
   int64_t history_revisions = kHistoryRevisions;  ///< at least 1
   size_t history_bytes = kHistoryBytes;
+  int64_t match_work = kMatchWork;
 };
 
 /// What a command came to. Refused commands and a DEL of nothing change nothing and take no
