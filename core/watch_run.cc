@@ -249,8 +249,8 @@ bool WatchRegistry::run_sweeps(Budget& budget) {
   return !sweeps_.empty();
 }
 
-/// Half of the budget goes to `part`, so that what comes after it gets on too, however much there is
-/// to do.
+/// Half of the budget goes to `part`, so that what comes after it gets on too, however much there
+/// is to do.
 bool WatchRegistry::run_half(Budget& budget, bool (WatchRegistry::*part)(Budget&)) {
   Budget half((budget.left() + 1) / 2);
   const int64_t before = half.left();
