@@ -9,7 +9,15 @@ namespace {
 
 constexpr uint8_t kFormat = 1;
 
-enum class Kind : uint8_t { set = 1, del = 2, nop = 3, transaction = 4 };
+enum class Kind : uint8_t {
+  set = 1,
+  del = 2,
+  nop = 3,
+  transaction = 4,
+  attach = 5,
+  reconcile = 6,
+  raise_version = 7
+};
 enum class OperationKind : uint8_t { set = 1, del = 2 };
 
 /// Small numbers of either sign become small unsigned ones: 0, -1, 1, -2 ... to 0, 1, 2, 3 ...
@@ -53,6 +61,29 @@ class BodyEncoder {
       if (operation.set) writer_.sized(operation.value);
     }
   }
+  void operator()(const AttachView& attach) {
+    CHECK(!attach.identity.none());
+    CHECK(attach.address.size() <= kMemberAddressBytesMax);
+    kind(Kind::attach);
+    writer_.bytes(attach.identity.view());
+    writer_.varint(attach.incarnation.value());
+    writer_.varint(attach.cluster_version);
+    writer_.sized(attach.address);
+  }
+  void operator()(const ReconcileView& reconcile) {
+    CHECK(reconcile.updates.size() <= kSlotsMax);
+    kind(Kind::reconcile);
+    writer_.varint(reconcile.updates.size());
+    for (const SlotUpdateView& update : reconcile.updates) {
+      writer_.sized(update.path);
+      writer_.varint(zigzag(update.revision));
+      writer_.bytes(update.identity.view());
+    }
+  }
+  void operator()(const RaiseVersionView& raise) {
+    kind(Kind::raise_version);
+    writer_.varint(raise.version);
+  }
 
  private:
   void kind(Kind kind) { writer_.u8(static_cast<uint8_t>(kind)); }
@@ -63,18 +94,29 @@ tl::unexpected<Error> corrupt(std::string what) {
   return fail(Code::corrupt, "command: " + std::move(what));
 }
 
-Result<uint64_t> decode_count(ByteReader& reader, std::string_view of) {
+Result<uint64_t> decode_count(ByteReader& reader, std::string_view of, size_t limit) {
   const uint64_t count = reader.varint();
-  if (count > kTransactionOpsMax) {
+  if (count > limit) {
     return corrupt(std::to_string(count) + " " + std::string(of) + ", the limit is " +
-                   std::to_string(kTransactionOpsMax));
+                   std::to_string(limit));
   }
   return count;
 }
 
+/// A cluster version, from 1; 0 if it is none.
+uint32_t decode_version(ByteReader& reader) {
+  const uint64_t version = reader.varint();
+  return version > UINT32_MAX ? 0 : static_cast<uint32_t>(version);
+}
+
+Identity decode_identity(ByteReader& reader) {
+  const std::string_view bytes = reader.bytes(Identity::kSize);
+  return reader.ok() ? Identity::from_bytes(bytes) : Identity();
+}
+
 Result<TransactionView> decode_transaction(ByteReader& reader) {
   TransactionView transaction;
-  TRY_ASSIGN(const uint64_t guards, decode_count(reader, "guards"));
+  TRY_ASSIGN(const uint64_t guards, decode_count(reader, "guards", kTransactionOpsMax));
   for (uint64_t i = 0; i < guards && reader.ok(); ++i) {
     GuardView guard;
     const uint8_t compare = reader.u8();
@@ -87,7 +129,7 @@ Result<TransactionView> decode_transaction(ByteReader& reader) {
     guard.revision = unzigzag(reader.varint());
     transaction.guards.push_back(guard);
   }
-  TRY_ASSIGN(const uint64_t operations, decode_count(reader, "operations"));
+  TRY_ASSIGN(const uint64_t operations, decode_count(reader, "operations", kTransactionOpsMax));
   for (uint64_t i = 0; i < operations && reader.ok(); ++i) {
     OperationView operation;
     const uint8_t kind = reader.u8();
@@ -101,6 +143,33 @@ Result<TransactionView> decode_transaction(ByteReader& reader) {
     transaction.operations.push_back(operation);
   }
   return transaction;
+}
+
+Result<AttachView> decode_attach(ByteReader& reader) {
+  AttachView attach;
+  attach.identity = decode_identity(reader);
+  attach.incarnation = Incarnation(reader.varint());
+  attach.cluster_version = decode_version(reader);
+  attach.address = reader.sized();
+  if (reader.ok() &&
+      (attach.identity.none() || attach.incarnation == Incarnation(0) ||
+       attach.cluster_version == 0 || attach.address.size() > kMemberAddressBytesMax)) {
+    return corrupt("the numbers of an attach");
+  }
+  return attach;
+}
+
+Result<ReconcileView> decode_reconcile(ByteReader& reader) {
+  ReconcileView reconcile;
+  TRY_ASSIGN(const uint64_t updates, decode_count(reader, "slots", kSlotsMax));
+  for (uint64_t i = 0; i < updates && reader.ok(); ++i) {
+    SlotUpdateView update;
+    update.path = reader.sized();
+    update.revision = unzigzag(reader.varint());
+    update.identity = decode_identity(reader);
+    reconcile.updates.push_back(update);
+  }
+  return reconcile;
 }
 
 Result<BodyView> decode_body(ByteReader& reader) {
@@ -124,6 +193,20 @@ Result<BodyView> decode_body(ByteReader& reader) {
     case Kind::transaction: {
       TRY_ASSIGN(TransactionView transaction, decode_transaction(reader));
       return transaction;
+    }
+    case Kind::attach: {
+      TRY_ASSIGN(const AttachView attach, decode_attach(reader));
+      return attach;
+    }
+    case Kind::reconcile: {
+      TRY_ASSIGN(ReconcileView reconcile, decode_reconcile(reader));
+      return reconcile;
+    }
+    case Kind::raise_version: {
+      RaiseVersionView raise;
+      raise.version = decode_version(reader);
+      if (reader.ok() && raise.version == 0) return corrupt("raised to version 0");
+      return raise;
     }
   }
   return fail(Code::unsupported, "command: kind " + std::to_string(kind) + " is unknown");

@@ -3,10 +3,16 @@
 //
 //   u8 format (1) | varint cluster_version | sized client | varint sequence | sized principal |
 //   varint cluster_time_us | u8 kind | body
-//   set:  varint zigzag(revision) | sized path | rest: value        (last, so that it needs no
-//   length) del:  varint zigzag(revision) | sized path nop:  nothing transaction: varint guards,
-//   each { u8 compare | sized path | varint zigzag(revision) }
-//                varint operations, each { u8 set=1, del=2 | sized path | set: sized value }
+//   1 set:            varint zigzag(revision) | sized path | rest: value
+//   2 del:            varint zigzag(revision) | sized path
+//   3 nop:            nothing
+//   4 transaction:    varint guards, each { u8 compare | sized path | varint zigzag(revision) }
+//                     varint operations, each { u8 set=1, del=2 | sized path | set: sized value }
+//   5 attach:         identity:10 | varint incarnation | varint cluster_version | sized address
+//   6 reconcile:      varint updates, each { sized path | varint zigzag(revision) | identity:10 }
+//   7 raise_version:  varint version
+//
+// What fills the rest of the bytes comes last and needs no length. 5 to 7 are the cluster's own.
 //
 // Applying needs nothing but the state and these bytes. Decoded views borrow from the bytes.
 #pragma once
@@ -19,6 +25,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "core/register.h"
 
 namespace doozer::core {
 
@@ -68,7 +75,32 @@ struct TransactionView {
   std::vector<OperationView> operations;
 };
 
-using BodyView = std::variant<SetView, DelView, NopView, TransactionView>;
+/// A server makes itself known, so that it can be given a slot. Changes no file.
+struct AttachView {
+  Identity identity;             ///< not none
+  Incarnation incarnation;       ///< from 1
+  uint32_t cluster_version = 0;  ///< the newest that its build knows, from 1
+  std::string_view address;      ///< at most kMemberAddressBytesMax
+};
+
+struct SlotUpdateView {
+  std::string_view path;  ///< /ctl/cal/NAME, which is there
+  int64_t revision = 0;   ///< of the slot, exactly
+  Identity identity;      ///< that it is to hold, from the register; none: it is to be empty
+};
+/// Fills and empties slots: all at one revision, or none. Afterwards an identity stands in one slot
+/// at the most, and some slot is filled.
+struct ReconcileView {
+  std::vector<SlotUpdateView> updates;  ///< at most kSlotsMax, no path twice
+};
+
+/// From now on commands of `version` may be given. A server whose build does not know it stops.
+struct RaiseVersionView {
+  uint32_t version = 0;  ///< from 1; one that is not higher changes nothing
+};
+
+using BodyView = std::variant<SetView, DelView, NopView, TransactionView, AttachView, ReconcileView,
+                              RaiseVersionView>;
 struct CommandView {
   Envelope envelope;
   BodyView body;

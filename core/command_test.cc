@@ -35,8 +35,14 @@ std::vector<CommandView> samples() {
                         {Compare::exists, "/c", 0},
                         {Compare::missing, "/d", 0}};
   transaction.operations = {{true, "/a", "value"}, {false, "/b", ""}, {true, "/c", ""}};
-  return {with_envelope(SetView{"/a/b", 5, "hello"}), with_envelope(DelView{"/a", -1}),
-          with_envelope(NopView{}), with_envelope(transaction)};
+  const Identity identity = Identity::from_bytes("0123456789");
+  return {with_envelope(SetView{"/a/b", 5, "hello"}),
+          with_envelope(DelView{"/a", -1}),
+          with_envelope(NopView{}),
+          with_envelope(transaction),
+          with_envelope(AttachView{identity, Incarnation(300), 2, "host:8046"}),
+          with_envelope(ReconcileView{{{"/ctl/cal/0", 7, identity}, {"/ctl/cal/1", 9, {}}}}),
+          with_envelope(RaiseVersionView{1})};
 }
 
 TEST(Command, BytesOfASetAreAsTheFormatSays) {
@@ -92,6 +98,55 @@ TEST(Command, TransactionsKeepGuardsAndOperationsInOrder) {
   EXPECT_EQ(transaction.operations[2].path, "/c");
 }
 
+TEST(Command, MembershipSurvivesAndItsBytesAreAsTheFormatSays) {
+  const Identity identity = Identity::from_bytes("0123456789");
+  const std::string attach_bytes = encode(samples()[4]);
+  EXPECT_TRUE(
+      attach_bytes.ends_with("\x05"
+                             "0123456789\xAC\x02\x02\x09host:8046"))
+      << quote(attach_bytes);
+  const auto attach = std::get<AttachView>(decode_command(attach_bytes)->body);
+  EXPECT_EQ(attach.identity, identity);
+  EXPECT_EQ(attach.incarnation, Incarnation(300));
+  EXPECT_EQ(attach.cluster_version, 2U);
+  EXPECT_EQ(attach.address, "host:8046");
+
+  const std::string reconcile_bytes = encode(samples()[5]);
+  EXPECT_TRUE(
+      reconcile_bytes.ends_with(std::string("\x06\x02\x0A/ctl/cal/0\x0E"
+                                            "0123456789\x0A/ctl/cal/1\x12\0\0\0\0\0\0\0\0\0\0",
+                                            46)))
+      << quote(reconcile_bytes);
+  const auto reconcile = std::get<ReconcileView>(decode_command(reconcile_bytes)->body);
+  ASSERT_EQ(reconcile.updates.size(), 2U);
+  EXPECT_EQ(reconcile.updates[0].path, "/ctl/cal/0");
+  EXPECT_EQ(reconcile.updates[0].revision, 7);
+  EXPECT_EQ(reconcile.updates[0].identity, identity);
+  EXPECT_TRUE(reconcile.updates[1].identity.none());
+
+  const std::string raise_bytes = encode(with_envelope(RaiseVersionView{300}));
+  EXPECT_TRUE(raise_bytes.ends_with("\x07\xAC\x02"));
+  EXPECT_EQ(std::get<RaiseVersionView>(decode_command(raise_bytes)->body).version, 300U);
+}
+
+TEST(Command, NumbersThatNoMembershipCommandHasAreCorrupt) {
+  const std::string head("\x01\x01\0\0\0\0", 6);
+  const std::string name = "0123456789";
+  for (const std::string& body :
+       {"\x05" + std::string(10, '\0') + "\x01\x01\x01h",  // attach: no identity
+        "\x05" + name + std::string("\0\x01\x01h", 4),     // incarnation 0
+        "\x05" + name + std::string("\x01\0\x01h", 4),     // version 0
+        "\x05" + name + "\x01\x80\x80\x80\x80\x10\x01h",   // a version of 33 bits
+        "\x05" + name + "\x01\x01\x81\x02" + std::string(257, 'h'),
+        std::string("\x06\x21") + std::string(33 * 12, '\0'),  // reconcile: 33 slots
+        std::string("\x07\0", 2),                              // raised to 0
+        std::string("\x07\x80\x80\x80\x80\x10")}) {
+    const Result<CommandView> decoded = decode_command(head + body);
+    ASSERT_FALSE(decoded.has_value()) << quote(body);
+    EXPECT_EQ(decoded.error().code, Code::corrupt);
+  }
+}
+
 TEST(Command, EveryCutIsCorruptUnlessOnlyTheValueLostItsEnd) {
   for (const CommandView& sample : samples()) {
     const std::string bytes = encode(sample);
@@ -122,7 +177,7 @@ TEST(Command, NewerFormatClusterVersionAndKindAreUnsupportedNotCorrupt) {
            {std::string("\x00", 1), Code::corrupt},                      //
            {std::string("\x01\x02", 2) + zeros, Code::unsupported},      // cluster version
            {std::string("\x01\x00", 2) + zeros, Code::corrupt},          //
-           {std::string("\x01\x01\0\0\0\0\x05", 7), Code::unsupported},  // kind
+           {std::string("\x01\x01\0\0\0\0\x08", 7), Code::unsupported},  // kind
            {std::string("\x01\x01\0\0\0\0\x00", 7), Code::unsupported},  //
            {std::string("\x01\x01\0\0\0\0\x03", 7), Code::other},        // a nop: good
            {std::string("\x01\x01\x11", 3) + std::string(40, 'c'), Code::corrupt},  // client id

@@ -23,6 +23,9 @@ class Glob {
   /// What matches() costs at most against a path of so many bytes, in steps (base/budget.h).
   int64_t steps(size_t path_bytes) const;
 
+  /// Operations of matches() for each byte of the path behind the prefix; 0: none to speak of.
+  size_t words() const { return one_.size(); }
+
   /// No wildcard: it matches just the path that it is.
   bool literal() const { return literal_; }
   const std::string& pattern() const { return pattern_; }
@@ -41,7 +44,6 @@ class Glob {
     any,      ///< `**` alone follows: whatever comes
     general,
   };
-  size_t words() const { return one_.size(); }
   bool matches_general(std::string_view rest) const;
 
   std::string pattern_;

@@ -10,7 +10,7 @@
 namespace doozer::core {
 
 constexpr std::string_view kImageMagic = "doozimg\n";
-constexpr uint32_t kImageFormat = 1;
+constexpr uint32_t kImageFormat = 2;
 constexpr std::string_view kImageEnd = "\nend";
 constexpr size_t kImagePreambleBytes = 8 + 4 + 4 + 4;  ///< magic, format, head size, head CRC
 constexpr size_t kImageHeadBytesMax = 64 * kMiB;

@@ -38,6 +38,7 @@ class ImageReaderImpl final : public ImageReader {
   Result<void> read_preamble(std::string_view bytes);
   Result<void> read_head(std::string_view bytes);
   Result<void> read_clients(ByteReader& head);
+  Result<void> read_members(ByteReader& head);
   Result<void> read_events(ByteReader& head);
   Result<bool> read_file(std::string_view& rest);
   Result<void> read_tail(std::string_view bytes);
@@ -120,12 +121,10 @@ Result<void> ImageReaderImpl::read_preamble(std::string_view bytes) {
     return corrupt("it does not begin as one");
   }
   const uint32_t format = reader.u32();
-  if (format > kImageFormat) {
-    return fail(Code::unsupported, "image: format " + std::to_string(format) + " is newer than " +
-                                       std::to_string(kImageFormat));
-  }
-  if (format == 0) {
-    return corrupt("format 0");
+  if (format != kImageFormat) {
+    return fail(Code::unsupported, "image: format " + std::to_string(format) + " is not " +
+                                       std::to_string(kImageFormat) +
+                                       ", the one that this build knows");
   }
   head_bytes_ = reader.u32();
   head_crc_ = reader.u32();
@@ -156,6 +155,7 @@ Result<void> ImageReaderImpl::read_head(std::string_view bytes) {
                                        std::to_string(kClusterVersion));
   }
   TRY(read_clients(head));
+  TRY(read_members(head));
   TRY(read_events(head));
   if (!head.done()) {
     return corrupt("the head's size");
@@ -186,6 +186,28 @@ Result<void> ImageReaderImpl::read_clients(ByteReader& head) {
     if (!good) {
       return corrupt("entry " + std::to_string(i) + " of the client table");
     }
+  }
+  return {};
+}
+
+Result<void> ImageReaderImpl::read_members(ByteReader& head) {
+  const uint64_t members = head.varint();
+  if (members > kRegisterMax) {
+    return corrupt(std::to_string(members) + " entries of the register");
+  }
+  Identity last;
+  std::set<Index> registered;
+  for (uint64_t i = 0; i < members; ++i) {
+    const Result<Member> member = read_member(head);
+    if (!member) {
+      return corrupt(member.error().message);
+    }
+    if (member->identity <= last || member->registered > state_.applied ||
+        !registered.insert(member->registered).second) {
+      return corrupt("entry " + std::to_string(i) + " of the register");
+    }
+    state_.members.put(*member);
+    last = member->identity;
   }
   return {};
 }
@@ -229,6 +251,9 @@ Result<bool> ImageReaderImpl::read_file(std::string_view& rest) {
                        count >= 1 && count >> 38U == 0 && value.size() <= kValueBytesCeiling;
   if (!numbers || path <= std::string_view(last_path_) || !is_file_path(path)) {
     return corrupt("file " + std::to_string(read_) + ", path " + quote(path));
+  }
+  if (is_slot_path(path) && state_.tree.slots().size() >= kSlotsMax) {
+    return corrupt("more than " + std::to_string(kSlotsMax) + " slots");
   }
   const auto first = static_cast<int64_t>(created);
   state_.tree.load(path, {.modified = Revision(first + static_cast<int64_t>(modified_after)),
@@ -283,8 +308,8 @@ Result<void> ImageReaderImpl::finish() {
     return corrupt("cut short after " + std::to_string(read_) + " of " + std::to_string(files_) +
                    " files");
   }
-  if (!(state_.tree.totals().digest == digest_)) {
-    return corrupt("the digest of the files is not that of the head");
+  if (!(state_digest(state_) == digest_)) {
+    return corrupt("the digest of what was read is not that of the head");
   }
   TRY(replay_events());
   state_.tree.end_load();

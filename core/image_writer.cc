@@ -19,7 +19,7 @@ class ImageWriterImpl final : public ImageWriter {
         digests_({.index = state.applied,
                   .revision = state.revision,
                   .chain = state.chain,
-                  .state = state.tree.totals().digest}),
+                  .state = state_digest(state)}),
         cluster_version_(state.cluster_version),
         files_(state.tree.totals().files) {
     write_head();
@@ -32,6 +32,7 @@ class ImageWriterImpl final : public ImageWriter {
  private:
   void write_head();
   void write_clients(ByteWriter& head) const;
+  void write_members(ByteWriter& head) const;
   void write_events(ByteWriter& head) const;
   void write_file(const Node& node, const Version& version, std::string& out);
 
@@ -62,6 +63,7 @@ void ImageWriterImpl::write_head() {
   head.u32(cluster_version_);
   head.u64(files_);
   write_clients(head);
+  write_members(head);
   write_events(head);
 
   ByteWriter out(head_);
@@ -86,6 +88,13 @@ void ImageWriterImpl::write_clients(ByteWriter& head) const {
     }
     head.u8(static_cast<uint8_t>(static_cast<uint8_t>(entry.result.refused->code) + 1));
     head.sized(entry.result.refused->message);
+  }
+}
+
+void ImageWriterImpl::write_members(ByteWriter& head) const {
+  head.varint(state_.members.size());
+  for (const auto& [identity, member] : state_.members.entries()) {
+    write_member(member, head);
   }
 }
 

@@ -20,7 +20,8 @@ constexpr size_t kTrimPerEvent = 2;
 
 class MachineImpl final : public Machine {
  public:
-  explicit MachineImpl(const MachineOptions& options) : state_(options), watches_(state_) {
+  explicit MachineImpl(const MachineOptions& options)
+      : state_(options), watches_(state_, options.match_work) {
     CHECK(options.history_revisions >= 1);
   }
 
@@ -42,6 +43,9 @@ class MachineImpl final : public Machine {
     return make_list_cursor(state_, directory, at);
   }
 
+  const Register& members() const override { return state_.members; }
+  std::vector<SlotView> slots() const override;
+
   Watches& watches() override { return watches_; }
 
   bool run(Budget& budget) override {
@@ -56,7 +60,7 @@ class MachineImpl final : public Machine {
     return {.index = state_.applied,
             .revision = state_.revision,
             .chain = state_.chain,
-            .state = state_.tree.totals().digest};
+            .state = state_digest(state_)};
   }
   MachineStats stats() const override;
   uint64_t cluster_time_us() const override { return state_.cluster_time_us; }
@@ -74,9 +78,22 @@ class MachineImpl final : public Machine {
   std::vector<Change> changes_;  // scratch
 };
 
+/// A client's raise_version is refused, and stops nobody.
+Result<void> check_known(const CommandView& command) {
+  const auto* raise = std::get_if<RaiseVersionView>(&command.body);
+  if (raise != nullptr && command.envelope.principal == kSystemPrincipal &&
+      raise->version > kClusterVersion) {
+    return fail(Code::unsupported,
+                "command: the cluster's version is raised to " + std::to_string(raise->version) +
+                    ", this build knows it up to " + std::to_string(kClusterVersion));
+  }
+  return {};
+}
+
 Result<Applied> MachineImpl::apply(Index index, std::string_view command) {
   CHECK(index == state_.applied + 1);
   TRY_ASSIGN(const CommandView decoded, decode_command(command));
+  TRY(check_known(decoded));
   const Envelope& envelope = decoded.envelope;
   const Applied* before = envelope.client.empty()
                               ? nullptr
@@ -95,7 +112,7 @@ Applied MachineImpl::execute(const CommandView& command) {
   state_.cluster_time_us = std::max(state_.cluster_time_us, command.envelope.cluster_time_us);
   changes_.clear();
   Applied applied;
-  Result<void> done = run_procedure(state_, command, state_.revision + 1, changes_);
+  Result<void> done = run_procedure(state_, command, changes_);
   if (!done) {
     CHECK(changes_.empty());
     applied.refused = std::move(done).error();
@@ -159,6 +176,15 @@ Found MachineImpl::find(std::string_view path, std::optional<Revision> at) const
     }
   }
   return found;
+}
+
+std::vector<SlotView> MachineImpl::slots() const {
+  std::vector<SlotView> slots;
+  for (const auto& [name, node] : state_.tree.slots()) {
+    const Version& file = *node->file();
+    slots.push_back({.path = node->key(), .revision = file.modified, .value = file.value()});
+  }
+  return slots;
 }
 
 MachineStats MachineImpl::stats() const {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/budget.h"
 #include "base/hash.h"
@@ -20,6 +21,7 @@
 #include "core/command.h"
 #include "core/event.h"
 #include "core/glob.h"
+#include "core/register.h"
 #include "core/watch.h"
 
 namespace doozer::core {
@@ -27,6 +29,7 @@ namespace doozer::core {
 struct MachineOptions {
   int64_t history_revisions = kHistoryRevisions;  ///< at least 1
   size_t history_bytes = kHistoryBytes;
+  int64_t match_work = kMatchWork;
 };
 
 /// What a command came to. Refused commands and a DEL of nothing change nothing and take no
@@ -53,11 +56,18 @@ struct Found {
   uint64_t entries = 0;  ///< kind directory: files and directories directly in it
 };
 
+/// One slot of /ctl/cal. Views are good until the next apply() of the machine.
+struct SlotView {
+  std::string_view path;
+  Revision revision;       ///< of the last change
+  std::string_view value;  ///< an identity's text, or empty; a system's SET may leave anything
+};
+
 struct Digests {
   Index index;  ///< up to which the two were computed
   Revision revision;
   Hash128 chain;  ///< over (index, command, result) of every applied entry
-  Hash128 state;  ///< sum of hashes over all live files
+  Hash128 state;  ///< sum of hashes over all live files and the register
   bool operator==(const Digests&) const = default;
 };
 
@@ -124,8 +134,9 @@ class Machine {
   virtual ~Machine() = default;
   static std::unique_ptr<Machine> make(const MachineOptions& options);
 
-  /// Applies entry `index` = applied() + 1. Errors: unsupported, corrupt: then nothing was changed
-  /// and this server must stop.
+  /// Applies entry `index` = applied() + 1. Errors: unsupported (a newer command, or the cluster's
+  /// version is raised beyond what this build knows), corrupt: then nothing was changed and this
+  /// server must stop.
   virtual Result<Applied> apply(Index index, std::string_view command) = 0;
   /// Raft's own entry, of no meaning here; counts in the chain digest.
   virtual void apply_internal(Index index) = 0;
@@ -144,6 +155,12 @@ class Machine {
                                            std::optional<Revision> at) const = 0;
   virtual std::unique_ptr<ListCursor> list(std::string_view directory,
                                            std::optional<Revision> at) const = 0;
+
+  /// The servers that attached, by identity.
+  virtual const Register& members() const = 0;
+  /// The slots, /ctl/cal/0 first: numbers by value, then other names. At most kSlotsMax: no command
+  /// makes another one.
+  virtual std::vector<SlotView> slots() const = 0;
 
   virtual Watches& watches() = 0;
 

@@ -4,6 +4,7 @@
 
 #include <deque>
 
+#include "base/probe.h"
 #include "base/rng.h"
 #include "core/model.h"
 #include "core/testing.h"
@@ -27,8 +28,10 @@ struct Wait {
 /// One run: a machine and its model, side by side.
 class Trial : public Waiter {
  public:
-  Trial(uint64_t seed, int64_t history)
-      : rng_(seed), history_(history), driver_({.history_revisions = history}) {
+  Trial(uint64_t seed, int64_t history, int64_t match_work)
+      : rng_(seed),
+        history_(history),
+        driver_({.history_revisions = history, .match_work = match_work}) {
     for (const std::string& pattern : kGlobs) {
       globs_.push_back(glob(pattern));
     }
@@ -445,7 +448,8 @@ TEST(Model, TheMachineAnswersAsTheModelThroughGeneratedHistories) {
   for (uint64_t seed = 1; seed <= 48; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const int64_t histories[] = {1, 3, 20, 100, 100'000};
-    Trial run(seed, histories[seed % 5]);
+    const int64_t match_works[] = {0, 90, 120, kMatchWork};
+    Trial run(seed, histories[seed % 5], match_works[seed % 4]);
     for (int i = 0; i < 300; ++i) {
       ASSERT_NO_FATAL_FAILURE(run.step());
       ASSERT_FALSE(HasFatalFailure()) << "step " << i;
@@ -458,6 +462,8 @@ TEST(Model, TheMachineAnswersAsTheModelThroughGeneratedHistories) {
   EXPECT_GT(loaded, 100U);
   EXPECT_GT(told, 1000U);
   EXPECT_GT(late, 10U);
+  EXPECT_GT(Probe::reached("core_family_left_behind"), 100U);
+  EXPECT_GT(Probe::reached("core_all_left_behind"), 100U);
 }
 
 }  // namespace

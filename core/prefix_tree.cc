@@ -1,11 +1,19 @@
 #include "core/prefix_tree.h"
 
-#include <algorithm>
-
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/probe.h"
 
 namespace doozer::core {
+
+namespace {
+
+// What matching costs, in the operations of one word that globs are matched by.
+constexpr int64_t kLookupWork = 32;
+constexpr size_t kHashedBytesPerWork = 8;
+constexpr int64_t kGroupWork = 16;
+
+}  // namespace
 
 PrefixTree::PrefixTree() : top_(std::make_unique<Level>()) {}
 PrefixTree::~PrefixTree() = default;
@@ -75,9 +83,33 @@ WatchGroup& PrefixTree::group(const std::shared_ptr<const Glob>& glob) {
   const Split where = split(prefix);
   Level* level = make_level(where.directory);
   ++level->begin_sizes[where.beginning.size()];
-  std::vector<WatchGroup*>& here = beginnings_[{.level = level, .name = where.beginning}];
-  here.push_back(&group);
+  std::unique_ptr<WatchFamily>& family = families_[{.level = level, .name = where.beginning}];
+  if (family == nullptr) {
+    family = std::make_unique<WatchFamily>();
+    up_to_date_.push_back(*family);
+  }
+  join(group, *family);
   return group;
+}
+
+void PrefixTree::join(WatchGroup& group, WatchFamily& family) {
+  group.family = &family;
+  group.place = static_cast<uint32_t>(family.groups.size());
+  family.groups.push_back(&group);
+  family.words += group.glob->words();
+}
+
+/// The last group takes the place: it is one that next_behind() need not give again, or none is.
+void PrefixTree::leave(WatchGroup& group) {
+  WatchFamily& family = *group.family;
+  WatchGroup* last = family.groups.back();
+  family.groups[group.place] = last;
+  last->place = group.place;
+  family.groups.pop_back();
+  family.words -= group.glob->words();
+  if (family.done > 0) {
+    --family.done;
+  }
 }
 
 void PrefixTree::erase(WatchGroup& group) {
@@ -93,14 +125,17 @@ void PrefixTree::erase(WatchGroup& group) {
     level->begin_sizes.erase(size);
   }
   const Below key{.level = level, .name = where.beginning};
-  auto here = beginnings_.extract(key);
+  auto here = families_.extract(key);
   CHECK(!here.empty());
-  std::erase(here.mapped(), &group);
-  if (!here.mapped().empty()) {
+  leave(group);
+  WatchFamily& family = *here.mapped();
+  if (family.groups.empty()) {
+    family.unlink();
+  } else {
     // The key must be borrowed from a group that stays.
-    here.key().name = std::string_view(here.mapped().front()->pattern)
+    here.key().name = std::string_view(family.groups.front()->pattern)
                           .substr(where.directory.size() + 1, where.beginning.size());
-    beginnings_.insert(std::move(here));
+    families_.insert(std::move(here));
   }
   while (level->parent != nullptr && level->levels == 0 && level->begin_sizes.empty()) {
     Level* parent = level->parent;
@@ -111,49 +146,106 @@ void PrefixTree::erase(WatchGroup& group) {
   by_pattern_.erase(group.pattern);
 }
 
-void PrefixTree::match_here(const Level& level, std::string_view rest, std::string_view path,
-                            std::vector<WatchGroup*>& matched) const {
+void PrefixTree::match_here(const Level& level, std::string_view rest, const Matching& matching) {
   for (const auto& [size, groups] : level.begin_sizes) {
     if (size > rest.size()) {
       return;
     }
-    const auto found = beginnings_.find({.level = &level, .name = rest.substr(0, size)});
-    if (found == beginnings_.end()) {
-      continue;
+    matching.work -= kLookupWork + static_cast<int64_t>(size / kHashedBytesPerWork);
+    if (matching.work < 0) {
+      return;
     }
-    for (WatchGroup* group : found->second) {
-      if (group->matches(path)) {
-        matched.push_back(group);
-      }
+    const auto found = families_.find({.level = &level, .name = rest.substr(0, size)});
+    if (found != families_.end() && !found->second->behind) {
+      match_family(*found->second, matching);
     }
   }
 }
 
-void PrefixTree::match(std::string_view path, std::vector<WatchGroup*>& matched) const {
+void PrefixTree::match_family(WatchFamily& family, const Matching& matching) {
+  const int64_t needed = static_cast<int64_t>(family.groups.size()) * kGroupWork +
+                         static_cast<int64_t>(family.words * matching.path.size());
+  if (needed > matching.work) {
+    PROBE("core_family_left_behind");
+    family.behind = true;
+    family.unlink();
+    behind_[matching.number].push_back(family);
+    return;
+  }
+  matching.work -= needed;
+  for (WatchGroup* group : family.groups) {
+    if (group->matches(matching.path)) {
+      matching.matched.push_back(group);
+    }
+  }
+}
+
+void PrefixTree::match(std::string_view path, uint64_t number, int64_t& work,
+                       std::vector<WatchGroup*>& matched) {
   if (literals_ > 0) {
     const auto found = by_pattern_.find(path);
     if (found != by_pattern_.end() && found->second->literal()) {
       matched.push_back(found->second.get());
     }
   }
-  if (beginnings_.empty()) {
+  if (families_.empty() || all_behind_) {
     return;
   }
+  const Matching matching{.path = path, .number = number, .work = work, .matched = matched};
   const Level* level = top_.get();
   std::string_view rest = path.substr(1);
   for (;;) {
-    match_here(*level, rest, path, matched);
+    match_here(*level, rest, matching);
     const size_t slash = rest.find('/');
-    if (slash == std::string_view::npos || level->levels == 0) {
-      return;
+    if (work < 0 || slash == std::string_view::npos || level->levels == 0) {
+      break;
     }
+    work -= kLookupWork + static_cast<int64_t>(slash / kHashedBytesPerWork);
     const auto below = levels_.find({.level = level, .name = rest.substr(0, slash)});
     if (below == levels_.end()) {
-      return;
+      break;
     }
     level = below->second.get();
     rest.remove_prefix(slash + 1);
   }
+  if (work < 0) {
+    leave_all_behind(number);
+  }
+}
+
+/// One step, whatever their number. Those that saw the event already look at it once more, in vain.
+void PrefixTree::leave_all_behind(uint64_t number) {
+  PROBE("core_all_left_behind");
+  if (!up_to_date_.empty()) {
+    behind_[number].take(up_to_date_);
+  }
+  all_behind_ = !behind_.empty();
+}
+
+bool PrefixTree::behind(const WatchGroup& group) const {
+  return !group.literal() && (all_behind_ || group.family->behind);
+}
+
+std::optional<PrefixTree::Behind> PrefixTree::next_behind() {
+  while (!behind_.empty()) {
+    const uint64_t number = behind_.begin()->first;
+    Link& families = behind_.begin()->second;
+    if (families.empty()) {
+      behind_.erase(behind_.begin());
+      continue;
+    }
+    auto& family = static_cast<WatchFamily&>(*families.next);
+    if (family.done < family.groups.size()) {
+      ++family.done;
+      return Behind{.group = family.groups[family.groups.size() - family.done], .number = number};
+    }
+    family.done = 0;
+    family.behind = false;
+    family.unlink();
+    up_to_date_.push_back(family);
+  }
+  all_behind_ = false;
+  return {};
 }
 
 }  // namespace doozer::core

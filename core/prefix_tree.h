@@ -1,12 +1,17 @@
 // Groups of waiters by their globs, so that an event finds those that match it without looking at
 // the others: a literal glob by its path; any other by the components of its literal prefix, and
 // within the last directory by the literal beginning of the next name. "/a/b*/c" lies at directory
-// "/a", beginning "b"; "/**" at the top, beginning "".
+// "/a", beginning "b"; "/**" at the top, beginning "". Groups that lie at one place are a family.
+//
+// Matching an event must not take long, whatever clients wait for. So it is given an allowance of
+// work, and a family that needs more than is left is *left behind*: all its waiters must search for
+// the event in the history, in slices. If even finding the families takes too much, all are.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -25,8 +30,23 @@ class PrefixTree {
   WatchGroup& group(const std::shared_ptr<const Glob>& glob);
   /// Takes the group out and frees it.
   void erase(WatchGroup& group);
-  /// Appends the groups whose glob matches `path`.
-  void match(std::string_view path, std::vector<WatchGroup*>& matched) const;
+  /// Appends the groups whose glob matches `path`, the path of event `number`, but for those of
+  /// families left behind, by this event or before. Takes what it costs off `work`, in operations
+  /// of a nanosecond or so; literal globs cost nothing.
+  void match(std::string_view path, uint64_t number, int64_t& work,
+             std::vector<WatchGroup*>& matched);
+
+  /// True: waiters of the group must search, nobody may join those who have seen every event.
+  bool behind(const WatchGroup& group) const;
+  bool any_behind() const { return !behind_.empty(); }
+  /// The next group of a family left behind, whose waiters have seen no event from `number` on. May
+  /// come more than once. None when all have come; then no family is behind any more.
+  struct Behind {
+    WatchGroup* group;
+    uint64_t number;
+  };
+  std::optional<Behind> next_behind();
+
   size_t size() const { return by_pattern_.size(); }
 
  private:
@@ -50,18 +70,30 @@ class PrefixTree {
     std::string_view directory;  // "" or "/a/b"
     std::string_view beginning;
   };
+  struct Matching {
+    std::string_view path;
+    uint64_t number;
+    int64_t& work;
+    std::vector<WatchGroup*>& matched;
+  };
   static Split split(std::string_view literal_prefix);
   Level* make_level(std::string_view directory);
   Level* find_level(std::string_view directory) const;
-  void match_here(const Level& level, std::string_view rest, std::string_view path,
-                  std::vector<WatchGroup*>& matched) const;
+  void join(WatchGroup& group, WatchFamily& family);
+  void leave(WatchGroup& group);
+  void match_here(const Level& level, std::string_view rest, const Matching& matching);
+  void match_family(WatchFamily& family, const Matching& matching);
+  void leave_all_behind(uint64_t number);
 
   std::unordered_map<std::string_view, std::unique_ptr<WatchGroup>> by_pattern_;
   size_t literals_ = 0;
   std::unique_ptr<Level> top_;
   std::unordered_map<Below, std::unique_ptr<Level>, BelowHash> levels_;
   // Beginnings are borrowed from the patterns of their groups.
-  std::unordered_map<Below, std::vector<WatchGroup*>, BelowHash> beginnings_;
+  std::unordered_map<Below, std::unique_ptr<WatchFamily>, BelowHash> families_;
+  Link up_to_date_;                  // families
+  std::map<uint64_t, Link> behind_;  // families, by the first event that they have not seen
+  bool all_behind_ = false;          // until behind_ is empty
 };
 
 }  // namespace doozer::core

@@ -95,8 +95,13 @@ Result<void> do_set(Context& context, const SetView& set) {
   if (!passes(set.revision, has)) {
     return mismatch(set.path, set.revision, has);
   }
-  if (!context.system && is_slot_path(set.path)) {
-    TRY(check_slot(context.state, set.path, file, &set.value));
+  if (is_slot_path(set.path)) {
+    if (file == nullptr && tree.slots().size() >= kSlotsMax) {
+      return slot_error(set.path, "there are " + std::to_string(kSlotsMax) + " slots, the limit");
+    }
+    if (!context.system) {
+      TRY(check_slot(context.state, set.path, file, &set.value));
+    }
   }
   context.changes.push_back(tree.put(node, set.path, set.value, context.revision));
   return {};
@@ -197,26 +202,43 @@ Result<void> do_transaction(Context& context, const TransactionView& transaction
   return {};
 }
 
-}  // namespace
-
-Result<void> run_procedure(State& state, const CommandView& command, Revision revision,
-                           std::vector<Change>& changes) {
-  CHECK(changes.empty());
-  Context context{.state = state,
-                  .revision = revision,
-                  .system = command.envelope.principal == kSystemPrincipal,
-                  .changes = changes};
-  if (const auto* set = std::get_if<SetView>(&command.body)) {
+Result<void> run_body(Context& context, const BodyView& body) {
+  State& state = context.state;
+  if (const auto* set = std::get_if<SetView>(&body)) {
     return do_set(context, *set);
   }
-  if (const auto* del = std::get_if<DelView>(&command.body)) {
+  if (const auto* del = std::get_if<DelView>(&body)) {
     return do_del(context, *del);
   }
-  if (const auto* transaction = std::get_if<TransactionView>(&command.body)) {
+  if (const auto* transaction = std::get_if<TransactionView>(&body)) {
     return do_transaction(context, *transaction);
   }
-  CHECK(std::holds_alternative<NopView>(command.body));
-  changes.push_back({});
+  if (const auto* attach = std::get_if<AttachView>(&body)) {
+    return do_attach(state, *attach, context.system, state.applied + 1);
+  }
+  if (const auto* reconcile = std::get_if<ReconcileView>(&body)) {
+    return do_reconcile(state, *reconcile, context.system, context.revision, context.changes);
+  }
+  if (const auto* raise = std::get_if<RaiseVersionView>(&body)) {
+    return do_raise_version(state, *raise, context.system);
+  }
+  CHECK(std::holds_alternative<NopView>(body));
+  context.changes.push_back({});
+  return {};
+}
+
+}  // namespace
+
+Result<void> run_procedure(State& state, const CommandView& command, std::vector<Change>& changes) {
+  CHECK(changes.empty());
+  Context context{.state = state,
+                  .revision = state.revision + 1,
+                  .system = command.envelope.principal == kSystemPrincipal,
+                  .changes = changes};
+  TRY(run_body(context, command.body));
+  if (!context.system) {
+    mark_removed(state, changes);
+  }
   return {};
 }
 

@@ -21,6 +21,24 @@ bool is_slot_path(std::string_view path) {
          path.find('/', kSlotPrefix.size()) == std::string_view::npos;
 }
 
+bool SlotOrder::operator()(std::string_view a, std::string_view b) const {
+  const auto is_number = [](std::string_view name) {
+    return name.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  const auto digits = [](std::string_view name) {
+    return name.substr(std::min(name.find_first_not_of('0'), name.size()));
+  };
+  if (is_number(a) != is_number(b)) {
+    return is_number(a);
+  }
+  if (is_number(a) && digits(a) != digits(b)) {
+    const std::string_view left = digits(a);
+    const std::string_view right = digits(b);
+    return left.size() != right.size() ? left.size() < right.size() : left < right;
+  }
+  return a < b;
+}
+
 Tree::Tree() : root_(Node::make("/")) {
   root_->make_directory();
   root_->set_listed(true);
@@ -35,17 +53,20 @@ Tree::~Tree() {
 void Tree::account(const Node& node, const Version& version, bool add) {
   const Hash128 digest = file_digest(node.key(), version);
   const uint64_t bytes = node.key().size() + version.size;
-  const uint64_t slots = version.size > 0 && is_slot_path(node.key()) ? 1 : 0;
+  const bool slot = is_slot_path(node.key());
+  const uint64_t filled = slot && version.size > 0 ? 1 : 0;
   if (add) {
     add_to(totals_.digest, digest);
     ++totals_.files;
     totals_.live_bytes += bytes;
-    totals_.filled_slots += slots;
+    totals_.filled_slots += filled;
+    if (slot) slots_.emplace(node.name(), &node);
   } else {
     take_from(totals_.digest, digest);
     --totals_.files;
     totals_.live_bytes -= bytes;
-    totals_.filled_slots -= slots;
+    totals_.filled_slots -= filled;
+    if (slot) slots_.erase(node.name());
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string_view>
 #include <unordered_map>
 
@@ -37,6 +38,11 @@ struct Change {
 
 /// True for /ctl/cal/NAME.
 bool is_slot_path(std::string_view path);
+
+/// Of the names of slots: numbers first, by value, then the others in byte order.
+struct SlotOrder {
+  bool operator()(std::string_view a, std::string_view b) const;
+};
 
 class Tree {
  public:
@@ -69,6 +75,8 @@ class Tree {
   /// Changes whenever a place in any Ordered of the tree may have become invalid.
   uint64_t shape() const { return shape_; }
   const TreeTotals& totals() const { return totals_; }
+  /// The live files directly in /ctl/cal, by name.
+  const std::map<std::string_view, const Node*, SlotOrder>& slots() const { return slots_; }
 
   /// For loading an image into an empty tree: no change of directories is recorded for history.
   void begin_load(size_t files);
@@ -100,6 +108,7 @@ class Tree {
   // revision is no walk. Never iterated.
   std::unordered_map<const Node*, std::deque<Version*>> hot_;
   TreeTotals totals_;
+  std::map<std::string_view, const Node*, SlotOrder> slots_;
   uint64_t shape_ = 0;
   bool recording_ = true;
   bool released_ = false;

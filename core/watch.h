@@ -16,6 +16,10 @@
 
 namespace doozer::core {
 
+/// What the events of one command may cost to match at once (core/prefix_tree.h), a third of a
+/// millisecond; what costs more is found by searches.
+constexpr int64_t kMatchWork = 256 * 1024;
+
 using WatchId = Strong<struct WatchIdTag, uint64_t>;  ///< 0: none
 
 /// Hears the end of its wait, once, from within Watches::run() or Machine::run(). It may add and

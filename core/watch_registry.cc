@@ -8,11 +8,7 @@ namespace doozer::core {
 
 namespace {
 
-constexpr uint64_t kSlotBits = 32;
-/// What a waiter is told is copied into its answer: a mebibyte is a slice of its own.
-constexpr size_t kCopiedBytesPerStep = 2048;
-
-/// Takes `link`'s ring out of `map` at `key` if it became empty.
+/// Takes the list at `key` out of `map` if it became empty.
 template <typename Map, typename Key>
 void drop_if_empty(Map& map, const Key& key) {
   const auto found = map.find(key);
@@ -64,7 +60,7 @@ void WatchRegistry::free_record(Record& record) {
 
 void WatchRegistry::drop_group(WatchGroup* group) {
   if (--group->users == 0) {
-    CHECK(group->search == nullptr);
+    CHECK(group->sweep == nullptr);
     groups_.erase(*group);
   }
 }
@@ -80,7 +76,7 @@ WatchId WatchRegistry::wait_event(std::shared_ptr<const Glob> glob, Position fro
   }
   record.skip = skip;
   begin(record);
-  return WatchId((uint64_t{record.generation} << kSlotBits) | record.slot);
+  return id_of(record);
 }
 
 WatchId WatchRegistry::wait_revision(Revision revision, Waiter& waiter, uint64_t cookie) {
@@ -93,7 +89,7 @@ WatchId WatchRegistry::wait_revision(Revision revision, Waiter& waiter, uint64_t
     record.place = Place::revision;
     revisions_[record.from.revision].push_back(record);
   }
-  return WatchId((uint64_t{record.generation} << kSlotBits) | record.slot);
+  return id_of(record);
 }
 
 /// Puts a record into the list where it belongs by its position.
@@ -105,7 +101,7 @@ void WatchRegistry::begin(Record& record) {
     sleepers_[record.from.revision].push_back(record);
     return;
   }
-  if (record.from.revision == now + 1) {
+  if (record.from.revision == now + 1 && !groups_.behind(*record.group)) {
     record.place = Place::waiting;
     record.group->waiting.push_back(record);
     return;
@@ -117,18 +113,20 @@ void WatchRegistry::begin_search(Record& record) {
   if (record.group->literal() && record.skip == 0 && begin_literal(record)) {
     return;
   }
-  WatchGroup& group = *record.group;
-  if (group.search == nullptr) {
-    group.search = std::make_unique<WatchSearch>();
-    searches_.push_back(&group);
-  }
-  WatchSearch& search = *group.search;
   record.start = state_.history.find(record.from);
   record.place = Place::searching;
-  if (search.round.empty()) {
-    search.at = record.start;
+  WatchSearches& searches = sweep_of(*record.group).searches_from(record.start);
+  (record.skip > 0 ? searches.skipping : searches.plain).push_back(record);
+}
+
+/// The sweep of the group, begun if there is none.
+WatchSweep& WatchRegistry::sweep_of(WatchGroup& group) {
+  if (group.sweep == nullptr) {
+    group.sweep = std::make_unique<WatchSweep>();
+    ++group.users;
+    sweeps_.push_back(&group);
   }
-  (record.start < search.at ? search.next_round : search.round)[record.start].push_back(record);
+  return *group.sweep;
 }
 
 /// A path's events are its versions: no need to look at those of others. False if the position
@@ -178,9 +176,9 @@ void WatchRegistry::leave_map(Record& record) {
     case Place::revision: drop_if_empty(revisions_, record.from.revision); break;
     case Place::searching: {
       // Its search may have ended, which gave it to another list as it was.
-      if (WatchSearch* search = record.group->search.get(); search != nullptr) {
-        drop_if_empty(search->round, record.start);
-        drop_if_empty(search->next_round, record.start);
+      if (WatchSweep* sweep = record.group->sweep.get(); sweep != nullptr) {
+        drop_if_empty(sweep->round, record.start);
+        drop_if_empty(sweep->next_round, record.start);
       }
       break;
     }
@@ -201,13 +199,6 @@ void WatchRegistry::cancel(WatchId id) {
     return;
   }
   leave_map(record);
-  WatchGroup* group = record.group;
-  if (group != nullptr && group->search != nullptr && group->search->round.empty() &&
-      group->search->next_round.empty()) {
-    // Nobody searches any more; run() must not meet a group that is gone.
-    group->search.reset();
-    std::erase(searches_, group);
-  }
   free_record(record);
 }
 
@@ -215,6 +206,7 @@ WatchRegistry::Batch& WatchRegistry::new_batch(WatchGroup& group, uint64_t numbe
   Batch& batch = batches_.emplace_back();
   batch.group = &group;
   batch.number = number;
+  batch.counted_to = number;
   ++group.users;
   return batch;
 }
@@ -238,10 +230,10 @@ void WatchRegistry::on_applied(uint64_t first) {
   }
   wake_sleepers(state_.revision);
   const uint64_t end = state_.history.end();
+  int64_t work = match_work_;
   for (uint64_t number = first; number < end; ++number) {
-    const Node* node = state_.history.at(number).change.node;
     matched_.clear();
-    groups_.match(node == nullptr ? "/" : node->key(), matched_);
+    groups_.match(path_of(number), number, work, matched_);
     for (WatchGroup* group : matched_) {
       if (group->waiting.empty()) {
         continue;
@@ -252,187 +244,9 @@ void WatchRegistry::on_applied(uint64_t first) {
   }
 }
 
-uint32_t WatchRegistry::count_more(const WatchGroup& group, uint64_t number) const {
-  uint32_t more = 0;
-  const History& history = state_.history;
-  while (history.at(number).last == 0) {
-    ++number;
-    more += group.matches(history.view(number).path) ? 1 : 0;
-  }
-  return more;
-}
-
-void WatchRegistry::tell_too_late(Record& record) {
-  Waiter& waiter = *record.waiter;
-  const WatchId id((uint64_t{record.generation} << kSlotBits) | record.slot);
-  const uint64_t cookie = record.cookie;
-  free_record(record);
-  PROBE("core_wait_too_late");
-  waiter.on_too_late(id, cookie, state_.history.oldest());
-}
-
-bool WatchRegistry::run_ready(Budget& budget) {
-  while (!ready_.empty()) {
-    if (budget.empty()) {
-      return true;
-    }
-    budget.spend();
-    auto& record = static_cast<Record&>(*ready_.next);
-    record.unlink();
-    if (record.from.revision < state_.history.oldest()) {
-      tell_too_late(record);
-      continue;
-    }
-    Waiter& waiter = *record.waiter;
-    const WatchId id((uint64_t{record.generation} << kSlotBits) | record.slot);
-    const uint64_t cookie = record.cookie;
-    free_record(record);
-    waiter.on_revision(id, cookie);
-  }
-  return false;
-}
-
-/// Those whose revision has come look for their event in the history, from its first.
-bool WatchRegistry::run_woken(Budget& budget) {
-  while (!woken_.empty()) {
-    if (budget.empty()) {
-      return true;
-    }
-    budget.spend();
-    auto& record = static_cast<Record&>(*woken_.next);
-    record.unlink();
-    if (record.from.revision < state_.history.oldest()) {
-      tell_too_late(record);
-    } else {
-      begin(record);
-    }
-  }
-  return false;
-}
-
-bool WatchRegistry::run_batches(Budget& budget) {
-  while (!batches_.empty()) {
-    Batch& batch = batches_.front();  // callbacks may add batches behind it
-    while (!batch.records.empty()) {
-      if (budget.empty()) {
-        return true;
-      }
-      budget.spend();
-      auto& record = static_cast<Record&>(*batch.records.next);
-      record.unlink();
-      if (batch.number < state_.history.kept_begin()) {
-        tell_too_late(record);
-        continue;
-      }
-      if (!batch.counted) {
-        batch.more = count_more(*batch.group, batch.number);
-        batch.counted = true;
-        budget.spend(batch.more / 8);
-      }
-      Waiter& waiter = *record.waiter;
-      const WatchId id((uint64_t{record.generation} << kSlotBits) | record.slot);
-      const uint64_t cookie = record.cookie;
-      free_record(record);
-      const EventView event = state_.history.view(batch.number);
-      budget.spend(static_cast<int64_t>(event.value.size() / kCopiedBytesPerStep));
-      waiter.on_event(id, cookie, event, batch.more);
-    }
-    drop_group(batch.group);
-    batches_.pop_front();
-  }
-  return false;
-}
-
-/// The event matches the group: fires every search that has begun at or before it.
-void WatchRegistry::sweep_event(WatchGroup& group, uint64_t number) {
-  WatchSearch& search = *group.search;
-  const Revision revision = state_.history.at(number).revision;
-  Batch* batch = nullptr;
-  for (auto each = search.round.begin(); each != search.round.end() && each->first <= number;) {
-    Link& list = each->second;
-    Link* next = nullptr;
-    for (Link* link = list.next; link != &list; link = next) {
-      next = link->next;
-      auto& record = static_cast<Record&>(*link);
-      if (record.skip > 0 && record.from.revision == revision) {
-        --record.skip;
-        continue;
-      }
-      record.unlink();
-      record.place = Place::firing;
-      batch = batch == nullptr ? &new_batch(group, number) : batch;
-      batch->records.push_back(record);
-    }
-    each = list.empty() ? search.round.erase(each) : std::next(each);
-  }
-}
-
-/// One slice of a group's sweep; true if it has more to do.
-bool WatchRegistry::sweep(WatchGroup& group, Budget& budget) {
-  WatchSearch& search = *group.search;
-  const History& history = state_.history;
-  // What began before the oldest kept event is too late, and so is a sweep that was overtaken.
-  const uint64_t kept = history.kept_begin();
-  while (!search.round.empty() && search.round.begin()->first < kept && search.at < kept) {
-    Link list;
-    list.take(search.round.begin()->second);
-    search.round.erase(search.round.begin());
-    Batch& late = new_batch(group, 0);  // an event before all that is kept: told as too late
-    late.records.take(list);
-  }
-  search.at = std::max(search.at, kept);
-  constexpr int kEventsPerStep = 4;
-  while (!search.round.empty() && search.at < history.end()) {
-    if (budget.empty()) {
-      return true;
-    }
-    budget.spend();
-    for (int i = 0; i < kEventsPerStep && search.at < history.end(); ++i, ++search.at) {
-      const Node* node = history.at(search.at).change.node;
-      const std::string_view path = node == nullptr ? "/" : node->key();
-      const int64_t steps = group.steps(path.size());
-      if (steps > 1) budget.spend(steps);
-      if (group.matches(path)) {
-        sweep_event(group, search.at);
-      }
-    }
-  }
-  for (auto& [start, list] : search.round) {  // seen all: from now on they wait
-    group.waiting.take(list);
-  }
-  search.round.clear();
-  if (search.next_round.empty()) {
-    return false;
-  }
-  search.round.swap(search.next_round);
-  search.at = search.round.begin()->first;
-  return true;
-}
-
-bool WatchRegistry::run_searches(Budget& budget) {
-  while (!searches_.empty()) {
-    if (budget.empty()) {
-      return true;
-    }
-    budget.spend();
-    WatchGroup* group = searches_.front();
-    searches_.pop_front();
-    if (sweep(*group, budget)) {
-      searches_.push_back(group);  // in turn with the others
-    } else {
-      group->search.reset();
-    }
-  }
-  return false;
-}
-
-bool WatchRegistry::run(Budget& budget) {
-  const bool ready = run_ready(budget);
-  const bool waking = run_woken(budget);
-  const bool searching = run_searches(budget);
-  const bool firing = run_batches(budget);
-  return ready || waking || firing || searching || !ready_.empty() || !searches_.empty() ||
-         !batches_.empty();
+std::string_view WatchRegistry::path_of(uint64_t number) const {
+  const Node* node = state_.history.at(number).change.node;
+  return node == nullptr ? "/" : node->key();
 }
 
 }  // namespace doozer::core

@@ -1,7 +1,7 @@
 // The one implementation of Watches. A waiter is a record of 80 bytes that is, at any time, in one
 // of these lists:
 //
-//   waiting    of its group (the waiters of one glob): has seen all events so far
+//   waiting    of its group (the waiters of one glob): has seen all events so far (but see below)
 //   sleeping   by revision: its first event, or its revision, has not been applied
 //   searching  of its group, by event number: looks through the history in slices; all searches of
 //              a group are one sweep
@@ -9,7 +9,10 @@
 //   ready      its revision has been applied and will be told
 //
 // A new event finds its groups through PrefixTree; a group that matches gives its whole waiting
-// list to a batch at once, whatever its length.
+// list to a batch at once, whatever its length. Where finding them would take long, PrefixTree
+// leaves families of groups behind, and their waiters become searchers from that event on. Until
+// all of a family are, nobody joins its waiting lists: so these have always seen every event, or
+// every one before that at which the family was left behind.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +30,7 @@ namespace doozer::core {
 
 class WatchRegistry final : public Watches {
  public:
-  explicit WatchRegistry(const State& state) : state_(state) {}
+  WatchRegistry(const State& state, int64_t match_work) : state_(state), match_work_(match_work) {}
   ~WatchRegistry() override;
 
   WatchId wait_event(std::shared_ptr<const Glob> glob, Position from, uint32_t skip, Waiter& waiter,
@@ -58,31 +61,43 @@ class WatchRegistry final : public Watches {
   struct Batch {
     WatchGroup* group = nullptr;
     uint64_t number = 0;
-    uint32_t more = 0;
-    bool counted = false;  // `more` is known
+    uint32_t more = 0;        // of the events up to
+    uint64_t counted_to = 0;  // this one
+    bool counted = false;     // which is the last
     Link records;
   };
 
   Record& take_record(Waiter& waiter, uint64_t cookie);
   void free_record(Record& record);
-  WatchGroup& group_of(const std::shared_ptr<const Glob>& glob);
   void drop_group(WatchGroup* group);
   void begin(Record& record);
   void begin_search(Record& record);
+  WatchSweep& sweep_of(WatchGroup& group);
   bool begin_literal(Record& record);
   void wake_sleepers(Revision revision);
   void leave_map(Record& record);
   Batch& new_batch(WatchGroup& group, uint64_t number);
-  uint32_t count_more(const WatchGroup& group, uint64_t number) const;
+  static WatchId id_of(const Record& record) {
+    return WatchId((uint64_t{record.generation} << kSlotBits) | record.slot);
+  }
+  std::string_view path_of(uint64_t number) const;
+  bool count_more(Batch& batch, Budget& budget) const;
   bool run_ready(Budget& budget);
   bool run_woken(Budget& budget);
   bool run_batches(Budget& budget);
-  bool run_searches(Budget& budget);
+  void end_round(WatchGroup& group, uint64_t end);
+  bool run_half(Budget& budget, bool (WatchRegistry::*part)(Budget&));
+  bool run_behind(Budget& budget);
+  bool run_sweeps(Budget& budget);
+  void drop_late(WatchGroup& group);
   bool sweep(WatchGroup& group, Budget& budget);
   void sweep_event(WatchGroup& group, uint64_t number);
   void tell_too_late(Record& record);
 
+  static constexpr uint64_t kSlotBits = 32;
+
   const State& state_;
+  const int64_t match_work_;
   std::deque<Record> records_;
   std::vector<uint32_t> free_;
   size_t count_ = 0;
@@ -92,7 +107,7 @@ class WatchRegistry final : public Watches {
   Link ready_;
   Link woken_;  // slept, and their revision has come
   std::list<Batch> batches_;
-  std::deque<WatchGroup*> searches_;  // groups with searching waiters, each once
+  std::deque<WatchGroup*> sweeps_;    // groups with a sweep, each once
   std::vector<WatchGroup*> matched_;  // scratch
 };
 

@@ -36,8 +36,8 @@ Result<Traces> find_traces(env::Disk& disk) {
   }
   TRY_ASSIGN(const auto snapshots, list_if_there(disk, "snap"));
   for (const std::string& name : snapshots) {
-    traces.snapshot = traces.snapshot || parse_snapshot_name(name).has_value();
-    if (name.ends_with(".snap.tmp")) traces.paths.push_back("snap/" + name);
+    traces.snapshot = traces.snapshot || parse_snapshot_name(name) || parse_received_name(name);
+    if (name.ends_with(".tmp")) traces.paths.push_back("snap/" + name);
   }
   return traces;
 }

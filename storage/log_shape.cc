@@ -27,6 +27,16 @@ Term LogShape::term_at(Index index) const {
   return std::prev(behind)->term;
 }
 
+void LogShape::forget_before(Index first) {
+  if (first <= first_index_) return;
+  CHECK(first <= last_index_ + 1);
+  const Term before = term_at(first - 1);
+  std::erase_if(runs_, [first](const Run& run) { return run.first < first; });
+  runs_.insert(runs_.begin(), {.first = first - 1, .term = before});
+  std::erase_if(configurations_, [first](const auto& one) { return one.index < first; });
+  first_index_ = first;
+}
+
 Result<void> LogShape::add(const EntryView& entry) {
   if (entry.index != last_index_ + 1) {
     return fail(Code::corrupt,

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "raft/types.h"
+#include "storage/storage.h"
 #include "storage/wal_format.h"
 
 namespace doozer::storage {
@@ -30,14 +31,10 @@ class LogShape {
   Term last_term() const { return runs_.back().term; }
   /// `index` within first_index() - 1 .. last_index().
   Term term_at(Index index) const;
-  struct Placed {
-    Index index;
-    raft::Configuration configuration;
-  };
-  /// The newest in the log, nullptr if there is none.
-  const Placed* configuration() const {
-    return configurations_.empty() ? nullptr : &configurations_.back();
-  }
+  /// Those in the log, ascending.
+  const std::vector<ConfigurationAt>& configurations() const { return configurations_; }
+  /// The segments with the entries before `first` are no longer part of the log.
+  void forget_before(Index first);
   const DurableState& state() const { return state_; }
   /// A segment's header repeats the state, and recovery may have changed it there.
   void set_state(const DurableState& state) { state_ = state; }
@@ -54,7 +51,7 @@ class LogShape {
   Index last_index_;
   /// Terms, by the first index of each; never empty, the first stands at first_index_ - 1.
   std::vector<Run> runs_ = std::vector<Run>(1);
-  std::vector<Placed> configurations_;
+  std::vector<ConfigurationAt> configurations_;
   DurableState state_;
 };
 

@@ -37,6 +37,21 @@ TEST(LogShape, KnowsTheTermOfEveryIndex) {
   EXPECT_EQ(shape.last_term(), Term(7));
 }
 
+TEST(LogShape, WhatIsPurgedLeavesTheTermOfTheEntryBeforeTheRest) {
+  for (uint64_t first = 10; first <= 15; ++first) {
+    SCOPED_TRACE(first);
+    LogShape shape = five_entries();
+    shape.forget_before(Index(first));
+    EXPECT_EQ(shape.first_index(), Index(first));
+    EXPECT_EQ(shape.last_index(), Index(14));
+    const uint64_t terms[] = {3, 3, 3, 4, 4, 7};
+    for (uint64_t index = first - 1; index <= 14; ++index) {
+      EXPECT_EQ(shape.term_at(Index(index)), Term(terms[index - 9]));
+    }
+    EXPECT_EQ(shape.last_term(), Term(7));
+  }
+}
+
 TEST(LogShape, TruncationTakesTermsAndConfigurationsBack) {
   LogShape shape = five_entries();
   std::array<uint8_t, Identity::kSize> bytes{};
@@ -44,10 +59,10 @@ TEST(LogShape, TruncationTakesTermsAndConfigurationsBack) {
   const std::string one =
       raft::encode_configuration({.voters = {Identity(bytes)}, .old_voters = {}});
   ASSERT_TRUE(shape.apply(entry(15, 7, one, raft::EntryKind::configuration)));
-  ASSERT_NE(shape.configuration(), nullptr);
-  EXPECT_EQ(shape.configuration()->index, Index(15));
+  ASSERT_EQ(shape.configurations().size(), 1U);
+  EXPECT_EQ(shape.configurations().back().index, Index(15));
   ASSERT_TRUE(shape.apply(Truncate{Index(13)}));
-  EXPECT_EQ(shape.configuration(), nullptr);
+  EXPECT_TRUE(shape.configurations().empty());
   EXPECT_EQ(shape.last_index(), Index(12));
   EXPECT_EQ(shape.last_term(), Term(4));
   ASSERT_TRUE(shape.apply(Truncate{Index(10)}));

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/probe.h"
+#include "storage/wal_recovery.h"
 
 namespace doozer::storage {
 
@@ -55,6 +56,30 @@ Result<void> LogTail::write_in_next(std::unique_ptr<env::File> file, SegmentHead
   offset_ = kSectorBytes;
   TRY(file_->write_at(0, sector));
   return put(batch, last_index, false);
+}
+
+Result<void> LogTail::restart(env::Disk& disk, SegmentHeader& header) {
+  CHECK(header.number > number_);
+  CHECK(header.previous == SegmentLink());
+  SealedSegment segment{.header = header, .batch = {}, .last_index = header.first_index - 1};
+  begin_batch(segment.batch);
+  auto written = write_whole_segment(disk, segment);
+  if (!written && written.error().code == Code::no_space) {
+    PROBE("wal: the log begins anew on a full disk");
+    segment.header.file_bytes = kSegmentBytesMin;
+    written = write_whole_segment(disk, segment);
+  }
+  TRY(written);
+  auto file = disk.open(segment_path(header.number), env::OpenMode::read_write);
+  if (!file) return fail(Code::io_error, std::move(file).error().message);
+  header.file_bytes = segment.header.file_bytes;
+  file_ = *std::move(file);
+  number_ = header.number;
+  seed_ = segment_seed(header.cluster, header.identity, header.number);
+  header_crc_ = written->header_crc;
+  offset_ = written->end.end;
+  chain_ = written->end.crc;
+  return {};
 }
 
 }  // namespace doozer::storage

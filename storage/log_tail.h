@@ -26,6 +26,11 @@ class LogTail {
   Result<void> write_in_next(std::unique_ptr<env::File> file, SegmentHeader header, bool grow,
                              std::string& batch, Index last_index);
 
+  /// Makes the segment of `header` (of file_bytes, fewer if there is no room) and goes on there;
+  /// nothing links it to what was before. no_space: nothing has changed and the log goes on. After
+  /// any other error the log is dead.
+  Result<void> restart(env::Disk& disk, SegmentHeader& header);
+
  private:
   Result<void> put(std::string& batch, Index last_index, bool header_synced);
 

@@ -12,6 +12,7 @@ namespace {
 constexpr uint64_t kMagic = 0x50414E535A4F4F44;  // "DOOZSNAP"
 constexpr size_t kCrcBytes = 4;
 constexpr std::string_view kSuffix = ".snap";
+constexpr std::string_view kReceivedSuffix = ".received";
 constexpr size_t kNameDigits = 16;
 
 Identity read_identity(ByteReader& reader) {
@@ -163,15 +164,16 @@ Result<SnapshotTotals> decode_snapshot_end(std::string_view stored) {
   return totals;
 }
 
-std::string snapshot_path(Index index) {
-  char name[40];
-  std::snprintf(name, sizeof name, "snap/%016llx.snap",
-                static_cast<unsigned long long>(index.value()));
-  return name;
+namespace {
+
+std::string path_of(Index index, std::string_view suffix) {
+  char name[kNameDigits + 1];
+  std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(index.value()));
+  return "snap/" + std::string(name) + std::string(suffix);
 }
 
-std::optional<Index> parse_snapshot_name(std::string_view name) {
-  if (name.size() != kNameDigits + kSuffix.size() || !name.ends_with(kSuffix)) return std::nullopt;
+std::optional<Index> parse_name(std::string_view name, std::string_view suffix) {
+  if (name.size() != kNameDigits + suffix.size() || !name.ends_with(suffix)) return std::nullopt;
   uint64_t index = 0;
   for (const char c : name.substr(0, kNameDigits)) {
     const bool digit = c >= '0' && c <= '9';
@@ -180,6 +182,20 @@ std::optional<Index> parse_snapshot_name(std::string_view name) {
     index = index * 16 + static_cast<uint64_t>(digit ? c - '0' : c - 'a' + 10);
   }
   return Index(index);
+}
+
+}  // namespace
+
+std::string snapshot_path(Index index) { return path_of(index, kSuffix); }
+
+std::string received_path(Index index) { return path_of(index, kReceivedSuffix); }
+
+std::optional<Index> parse_snapshot_name(std::string_view name) {
+  return parse_name(name, kSuffix);
+}
+
+std::optional<Index> parse_received_name(std::string_view name) {
+  return parse_name(name, kReceivedSuffix);
 }
 
 }  // namespace doozer::storage

@@ -61,7 +61,10 @@ Result<SnapshotTotals> decode_snapshot_end(std::string_view stored);
 
 /// "snap/00000000000003e8.snap"
 std::string snapshot_path(Index index);
+/// "snap/00000000000003e8.received": whole, but the log does not stand behind it yet.
+std::string received_path(Index index);
 /// The index in the name of a snapshot (without the directory); nullopt for any other name.
 std::optional<Index> parse_snapshot_name(std::string_view name);
+std::optional<Index> parse_received_name(std::string_view name);
 
 }  // namespace doozer::storage

@@ -22,8 +22,12 @@ struct FreeContext {
 /// The file as the bulk lane sees it; touched by its jobs alone.
 class SnapshotFile {
  public:
-  SnapshotFile(env::Disk& disk, Index index)
-      : disk_(disk), path_(snapshot_path(index)), temporary_(path_ + ".tmp") {}
+  SnapshotFile(env::Disk& disk, Index index, bool received)
+      : disk_(disk),
+        path_(snapshot_path(index)),
+        waiting_(received ? received_path(index) : ""),
+        temporary_((received ? waiting_ : path_) + ".tmp"),
+        now_(temporary_) {}
 
   /// Runs a step unless one before it has failed: the loop may have queued more before it heard.
   template <typename Step>
@@ -61,17 +65,15 @@ class SnapshotFile {
     TRY(record(SnapshotRecordKind::end, 0, encode_snapshot_end(totals_)));
     TRY(file_->sync());
     file_.reset();
-    return {};
+    return waiting_.empty() ? Result<void>() : rename_to(waiting_);
   }
 
-  Result<void> publish() {
-    TRY(disk_.rename(temporary_, path_));
-    return disk_.sync_directory("snap");
-  }
+  Result<void> publish() { return rename_to(path_); }
 
   Result<void> remove() {
     file_.reset();
-    return disk_.remove(temporary_);
+    // Under its final name it may have replaced one that counts.
+    return now_ == path_ ? Result<void>() : disk_.remove(now_);
   }
 
   /// Read on the loop only after the last job.
@@ -82,6 +84,12 @@ class SnapshotFile {
     record_.clear();
     chain_ = append_snapshot_record(record_, kind, raw_bytes, stored, chain_);
     return write(record_);
+  }
+
+  Result<void> rename_to(const std::string& path) {
+    TRY(disk_.rename(now_, path));
+    now_ = path;
+    return disk_.sync_directory("snap");
   }
 
   Result<void> write(std::string_view bytes) {
@@ -95,7 +103,9 @@ class SnapshotFile {
 
   env::Disk& disk_;
   const std::string path_;
+  const std::string waiting_;
   const std::string temporary_;
+  std::string now_;  ///< what it is called
   std::unique_ptr<env::File> file_;
   std::unique_ptr<ZSTD_CCtx, FreeContext> context_;
   std::string stored_;
@@ -110,7 +120,7 @@ class SnapshotFile {
 SnapshotTask::SnapshotTask(SnapshotPlace place, const SnapshotHeader& header)
     : place_(std::move(place)),
       header_(header),
-      file_(std::make_shared<SnapshotFile>(place_.disk, header.point.index)) {}
+      file_(std::make_shared<SnapshotFile>(place_.disk, header.point.index, place_.received)) {}
 
 SnapshotTask::~SnapshotTask() = default;
 
@@ -150,11 +160,19 @@ void SnapshotTask::finish(UniqueFunction<void(Result<void>)> done) {
           self->end(self->first_error_);
           return;
         }
-        self->place_.when_durable(self->header_.point.index, [self](Result<void> covered) {
-          if (!covered) self->first_error_ = std::move(covered);
-          self->publish();
-        });
+        self->join_log();
       });
+}
+
+void SnapshotTask::join_log() {
+  place_.join_log(header_.point, [self = shared_from_this()](Result<LogFate> fate) {
+    if (fate) {
+      self->fate_ = *fate;
+    } else {
+      self->first_error_ = fail(std::move(fate).error());
+    }
+    self->publish();
+  });
 }
 
 void SnapshotTask::publish() {
@@ -165,15 +183,20 @@ void SnapshotTask::publish() {
 void SnapshotTask::end(Result<void> result) {
   if (result) {
     place_.published(header_, file_->bytes());
+  } else if (fate_ == LogFate::discarded) {
+    PROBE("snapshot: the log was discarded for one that got no name");
+    place_.lost(result.error());
   } else {
     PROBE("snapshot: writing failed");
     abandon();
   }
+  place_.token.reset();
   auto done = std::move(done_);
   if (done) done(std::move(result));
 }
 
 void SnapshotTask::abandon() {
+  place_.token.reset();
   place_.lanes.submit(
       env::Lane::bulk, [file = file_] { return file->remove(); }, [](const Result<void>&) {});
 }

@@ -14,15 +14,25 @@
 
 namespace doozer::storage {
 
+/// Whether the log was discarded for a received snapshot, or stays as it is.
+enum class LogFate : uint8_t { kept, discarded };
+
 /// What the writer needs of its storage; all calls on the loop.
 struct SnapshotPlace {
+  using Joined = UniqueFunction<void(Result<LogFate>)>;
+
   env::Disk& disk;
   env::Lanes& lanes;
-  /// Calls back (at once perhaps) when the durable log covers the index, or the error when it never
-  /// will. Dropped with the storage.
-  std::function<void(Index, UniqueFunction<void(Result<void>)>)> when_durable;
+  /// The file is whole. Calls back (at once perhaps) when the durable log goes with it, so that it
+  /// may have its name, or the error when it never will. Dropped with the storage.
+  std::function<void(const raft::SnapshotPoint&, Joined)> join_log;
   /// The file is there under its name.
   std::function<void(const SnapshotHeader&, uint64_t file_bytes)> published;
+  /// The log was discarded for the file, which did not get its name.
+  std::function<void(const Error&)> lost = {};
+  /// Of another server: the file waits for the log under a name that survives a crash.
+  bool received = false;
+  std::shared_ptr<void> token = {};  ///< released at the end
 };
 
 class SnapshotFile;
@@ -43,6 +53,7 @@ class SnapshotTask : public std::enable_shared_from_this<SnapshotTask> {
  private:
   static constexpr int kChunksFlyingMax = 2;
   void run(UniqueFunction<Result<void>()> job, UniqueFunction<void()> then);
+  void join_log();
   void publish();
   void end(Result<void> result);
 
@@ -51,6 +62,7 @@ class SnapshotTask : public std::enable_shared_from_this<SnapshotTask> {
   std::shared_ptr<SnapshotFile> file_;  ///< the bulk lane's
   int chunks_flying_ = 0;
   Result<void> first_error_;
+  LogFate fate_ = LogFate::kept;
   UniqueFunction<void(Result<void>)> done_;
 };
 

@@ -20,6 +20,29 @@ Result<FoundSnapshot> read_one(env::Disk& disk, const std::string& path, Index i
   return FoundSnapshot{.header = reader->header(), .file_bytes = reader->file_bytes()};
 }
 
+Result<void> check_owner(const SnapshotHeader& header, const std::string& path,
+                         const Ownership& owner) {
+  if (header.cluster == owner.cluster && header.identity == owner.identity) return {};
+  return fail(Code::corrupt, "file " + quote(path) + " belongs to server " +
+                                 header.identity.to_string() + " of cluster " +
+                                 header.cluster.to_string() + ", the directory to " +
+                                 owner.identity.to_string() + " of " + owner.cluster.to_string());
+}
+
+/// One that does not check is of no use: nothing but its own publication can have needed it.
+Result<void> add_received(env::Disk& disk, const std::string& path, Index index,
+                          const Ownership& owner, FoundSnapshots& found) {
+  auto one = read_one(disk, path, index);
+  if (!one && one.error().code == Code::corrupt) {
+    found.damaged.push_back({.path = path, .why = one.error().message});
+    return {};
+  }
+  TRY(one);
+  TRY(check_owner(one->header, path, owner));
+  found.received.push_back(*std::move(one));
+  return {};
+}
+
 }  // namespace
 
 Result<FoundSnapshots> find_snapshots(env::Disk& disk, const Ownership& owner) {
@@ -27,7 +50,12 @@ Result<FoundSnapshots> find_snapshots(env::Disk& disk, const Ownership& owner) {
   TRY_ASSIGN(const std::vector<std::string> names, disk.list("snap"));
   for (const std::string& name : names) {
     const std::string path = "snap/" + name;
-    if (name.ends_with(".snap.tmp")) found.garbage.push_back(path);
+    if (name.ends_with(".snap.tmp") || name.ends_with(".received.tmp")) {
+      found.garbage.push_back(path);
+    }
+    if (const auto received = parse_received_name(name)) {
+      TRY(add_received(disk, path, *received, owner, found));
+    }
     const auto index = parse_snapshot_name(name);
     if (!index) continue;
     auto one = read_one(disk, path, *index);
@@ -36,12 +64,7 @@ Result<FoundSnapshots> find_snapshots(env::Disk& disk, const Ownership& owner) {
       continue;
     }
     TRY(one);
-    if (one->header.cluster != owner.cluster || one->header.identity != owner.identity) {
-      return fail(Code::corrupt,
-                  "file " + quote(path) + " belongs to server " + one->header.identity.to_string() +
-                      " of cluster " + one->header.cluster.to_string() + ", the directory to " +
-                      owner.identity.to_string() + " of " + owner.cluster.to_string());
-    }
+    TRY(check_owner(one->header, path, owner));
     found.good.push_back(*std::move(one));
   }
   while (!found.good.empty()) {

@@ -25,9 +25,13 @@ struct FoundSnapshots {
     std::string why;
   };
   std::vector<Damaged> damaged;
+  /// Of other servers: whole files for which the log may or may not have been made ready. Headers
+  /// only.
+  std::vector<FoundSnapshot> received;
 };
 
-/// Reads the headers of all and the whole of the newest good one. Errors: corrupt (of another
+/// Reads the headers of all and the whole of the newest good one (of the received ones the
+/// headers). Errors: corrupt (of another
 /// owner), unsupported, io_error.
 Result<FoundSnapshots> find_snapshots(env::Disk& disk, const Ownership& owner);
 

@@ -1,5 +1,4 @@
-// open(): from a directory to a log that can be written; and the object that joins writer, space
-// and snapshots.
+// The object that joins writer, space and snapshots.
 #include "storage/storage.h"
 
 #include <algorithm>
@@ -7,11 +6,10 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/probe.h"
-#include "storage/identity_file.h"
+#include "storage/opening.h"
 #include "storage/snapshot_format.h"
 #include "storage/snapshot_reader.h"
 #include "storage/snapshot_writer.h"
-#include "storage/snapshots.h"
 #include "storage/space.h"
 #include "storage/wal_recovery.h"
 #include "storage/wal_writer.h"
@@ -25,14 +23,6 @@ constexpr uint64_t kEstimateDivisor = 5;
 /// When no next segment can be prepared, the last part of this one is for the reserve alone.
 constexpr uint64_t kReserveSegmentShare = 4;
 
-struct Opened {
-  Recovered recovered;
-  LogScan scan;
-  FoundSnapshots snapshots;
-  std::unique_ptr<env::File> file;
-  uint64_t free_bytes = 0;
-};
-
 class FileStorage final : public Storage {
  public:
   FileStorage(env::Disk& disk, env::Lanes& lanes, env::Clock& clock, const Logger& logger,
@@ -42,9 +32,13 @@ class FileStorage final : public Storage {
   Result<void> replay(Index first, Index last,
                       UniqueFunction<Result<void>(raft::Entry)> visit) override;
 
+  std::vector<raft::Entry> take_retained() override { return std::exchange(retained_, {}); }
+
   void truncate_from(Index index) override { writer_.truncate_from(index); }
   void append(const raft::Entry& entry) override { writer_.append(entry); }
   void set_hard_state(const raft::HardState& state) override { writer_.set_hard_state(state); }
+  Index first_index() const override { return writer_.shape().first_index(); }
+  Index last_index() const override { return writer_.shape().last_index(); }
   size_t pending_bytes() const override { return writer_.pending_bytes(); }
   void flush(uint64_t tag) override { writer_.flush(tag); }
   void on_persisted(UniqueFunction<void(Result<uint64_t>)> handler) override {
@@ -59,14 +53,20 @@ class FileStorage final : public Storage {
 
   Result<std::unique_ptr<SnapshotReader>> read_snapshot(Index index) override;
   Result<std::unique_ptr<SnapshotWriter>> write_snapshot(const SnapshotHeader& header) override;
+  Result<std::unique_ptr<SnapshotWriter>> write_received_snapshot(
+      const SnapshotHeader& header) override;
   const std::vector<SnapshotHeader>& snapshots() const override { return snapshots_; }
   void purge(Index oldest_kept) override;
   StorageStats stats() const override;
 
  private:
-  void when_durable(Index index, UniqueFunction<void(Result<void>)> then);
+  void when_durable(Index index, SnapshotPlace::Joined then);
   void run_durable();
+  Result<void> check_owner(const SnapshotHeader& header) const;
+  void install(const raft::SnapshotPoint& point, SnapshotPlace::Joined then);
   void published(const SnapshotHeader& header, uint64_t file_bytes);
+  void installed(const SnapshotHeader& header, uint64_t file_bytes);
+  void drop_snapshots_before(Index index, std::vector<std::string>& paths);
   void remove_on_bulk_lane(std::vector<std::string> paths);
 
   Result<void> judge(size_t bytes, bool reserve_ok) const;
@@ -79,7 +79,7 @@ class FileStorage final : public Storage {
   };
   struct Waiting {
     Index index;
-    UniqueFunction<void(Result<void>)> then;
+    SnapshotPlace::Joined then;
   };
 
   env::Disk& disk_;
@@ -87,6 +87,7 @@ class FileStorage final : public Storage {
   const Logger logger_;
   const StorageOptions options_;
   const Recovered recovered_;
+  std::vector<raft::Entry> retained_;
   WalWriter writer_;
   SpaceGauge space_;
   std::vector<SnapshotHeader> snapshots_;
@@ -95,6 +96,7 @@ class FileStorage final : public Storage {
   uint64_t snapshot_room_ = 0;
   std::optional<Refused> refused_;
   std::vector<Waiting> waiting_;
+  std::weak_ptr<void> receiving_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
@@ -119,6 +121,7 @@ FileStorage::FileStorage(env::Disk& disk, env::Lanes& lanes, env::Clock& clock,
       logger_(logger),
       options_(options),
       recovered_(opened.recovered),
+      retained_(std::move(opened.retained)),
       writer_({.disk = disk, .lanes = lanes, .clock = clock, .logger = logger_},
               writer_start(options, opened), std::move(opened.file)),
       space_(disk, lanes, clock, opened.free_bytes) {
@@ -200,17 +203,23 @@ Result<std::unique_ptr<SnapshotReader>> FileStorage::read_snapshot(Index index) 
   return std::unique_ptr<SnapshotReader>(std::move(reader));
 }
 
-Result<std::unique_ptr<SnapshotWriter>> FileStorage::write_snapshot(const SnapshotHeader& header) {
+Result<void> FileStorage::check_owner(const SnapshotHeader& header) const {
   const bool ours =
       header.cluster == recovered_.owner.cluster && header.identity == recovered_.owner.identity;
   if (!ours) return fail(Code::conflict, "the snapshot is of another server or cluster");
+  return {};
+}
+
+Result<std::unique_ptr<SnapshotWriter>> FileStorage::write_snapshot(const SnapshotHeader& header) {
+  TRY(check_owner(header));
   const std::weak_ptr<int> alive = alive_;
   SnapshotPlace place{
       .disk = disk_,
       .lanes = lanes_,
-      .when_durable =
-          [this, alive](Index index, UniqueFunction<void(Result<void>)> then) {
-            if (!alive.expired()) when_durable(index, std::move(then));
+      .join_log =
+          [this, alive](const raft::SnapshotPoint& point, SnapshotPlace::Joined then) {
+            if (alive.expired()) return;
+            when_durable(point.index, std::move(then));
           },
       .published =
           [this, alive](const SnapshotHeader& written, uint64_t file_bytes) {
@@ -220,7 +229,74 @@ Result<std::unique_ptr<SnapshotWriter>> FileStorage::write_snapshot(const Snapsh
   return make_snapshot_writer(std::move(place), header);
 }
 
-void FileStorage::when_durable(Index index, UniqueFunction<void(Result<void>)> then) {
+Result<std::unique_ptr<SnapshotWriter>> FileStorage::write_received_snapshot(
+    const SnapshotHeader& header) {
+  TRY(check_owner(header));
+  if (!receiving_.expired()) return fail(Code::conflict, "a snapshot is being received already");
+  auto token = std::make_shared<int>();
+  receiving_ = token;
+  const std::weak_ptr<int> alive = alive_;
+  SnapshotPlace place{
+      .disk = disk_,
+      .lanes = lanes_,
+      .join_log =
+          [this, alive](const raft::SnapshotPoint& point, SnapshotPlace::Joined then) {
+            if (!alive.expired()) install(point, std::move(then));
+          },
+      .published =
+          [this, alive](const SnapshotHeader& written, uint64_t file_bytes) {
+            if (!alive.expired()) installed(written, file_bytes);
+          },
+      .lost =
+          [this, alive](const Error& error) {
+            if (!alive.expired()) writer_.die(error);
+          },
+      .received = true,
+      .token = std::move(token),
+  };
+  return make_snapshot_writer(std::move(place), header);
+}
+
+/// Judged by all that was asked of the log so far; from here on nothing is appended.
+void FileStorage::install(const raft::SnapshotPoint& point, SnapshotPlace::Joined then) {
+  const LogShape& shape = writer_.shape();
+  const Index before_log = shape.first_index() - 1;
+  const auto text = [](auto number) { return std::to_string(number.value()); };
+  if (point.index < before_log) {
+    then(fail(Code::conflict, "the snapshot is of index " + text(point.index) +
+                                  ", the log begins behind " + text(before_log)));
+    return;
+  }
+  if (point.term > shape.state().raft.term) {
+    then(fail(Code::conflict, "the snapshot is of term " + text(point.term) +
+                                  ", this server knows none above " +
+                                  text(shape.state().raft.term)));
+    return;
+  }
+  if (point.index <= shape.last_index()) {
+    const Term term = shape.term_at(point.index);
+    const bool known = point.index > before_log || term != Term(0);
+    if (!known || term == point.term) {
+      PROBE("snapshot: a received one matches the log");
+      when_durable(point.index, std::move(then));
+      return;
+    }
+  }
+  if (point.index <= shape.state().raft.commit) {
+    then(fail(Code::conflict, "the snapshot of index " + text(point.index) + " and term " +
+                                  text(point.term) + " contradicts a committed entry"));
+    return;
+  }
+  writer_.restart_behind(point, [then = std::move(then)](Result<void> restarted) mutable {
+    if (restarted) {
+      then(LogFate::discarded);
+    } else {
+      then(fail(std::move(restarted).error()));
+    }
+  });
+}
+
+void FileStorage::when_durable(Index index, SnapshotPlace::Joined then) {
   if (writer_.durable_index() < index) PROBE("snapshot: waits for the log to cover it");
   waiting_.push_back({.index = index, .then = std::move(then)});
   run_durable();
@@ -235,11 +311,20 @@ void FileStorage::run_durable() {
     }
     auto then = std::move(waiting_[i].then);
     waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(i));
-    then(covered ? Result<void>() : fail(Code::io_error, "the log cannot be written any more"));
+    if (covered) {
+      then(LogFate::kept);
+    } else {
+      then(fail(Code::io_error, "the log cannot be written any more"));
+    }
   }
 }
 
 void FileStorage::published(const SnapshotHeader& header, uint64_t file_bytes) {
+  if (header.point.index + 1 < first_index()) {
+    PROBE("snapshot: the log began anew behind a later one meanwhile");
+    remove_on_bulk_lane({snapshot_path(header.point.index)});
+    return;
+  }
   const auto place = std::lower_bound(
       snapshots_.begin(), snapshots_.end(), header.point.index,
       [](const SnapshotHeader& one, Index index) { return one.point.index < index; });
@@ -256,20 +341,35 @@ void FileStorage::published(const SnapshotHeader& header, uint64_t file_bytes) {
   space_.refresh();
 }
 
-void FileStorage::purge(Index oldest_kept) {
+void FileStorage::installed(const SnapshotHeader& header, uint64_t file_bytes) {
+  published(header, file_bytes);
+  std::vector<std::string> paths = writer_.take_left_behind();
+  drop_snapshots_before(first_index() - 1, paths);
+  remove_on_bulk_lane(std::move(paths));
+}
+
+void FileStorage::drop_snapshots_before(Index index, std::vector<std::string>& paths) {
   const auto kept =
       std::find_if(snapshots_.begin(), snapshots_.end(),
-                   [&](const SnapshotHeader& header) { return header.point.index == oldest_kept; });
-  CHECK(kept != snapshots_.end());
-  std::vector<std::string> paths = writer_.forget_to(oldest_kept);
+                   [&](const SnapshotHeader& header) { return header.point.index >= index; });
   for (auto old = snapshots_.begin(); old != kept; ++old) {
     paths.push_back(snapshot_path(old->point.index));
   }
-  paths.insert(paths.end(), damaged_snapshots_.begin(), damaged_snapshots_.end());
-  damaged_snapshots_.clear();
   snapshot_bytes_.erase(snapshot_bytes_.begin(),
                         snapshot_bytes_.begin() + (kept - snapshots_.begin()));
   snapshots_.erase(snapshots_.begin(), kept);
+}
+
+void FileStorage::purge(Index oldest_kept) {
+  const bool there =
+      std::any_of(snapshots_.begin(), snapshots_.end(),
+                  [&](const SnapshotHeader& header) { return header.point.index == oldest_kept; });
+  CHECK(there);
+  std::vector<std::string> paths = writer_.forget_to(oldest_kept);
+  for (std::string& path : writer_.take_left_behind()) paths.push_back(std::move(path));
+  drop_snapshots_before(oldest_kept, paths);
+  paths.insert(paths.end(), damaged_snapshots_.begin(), damaged_snapshots_.end());
+  damaged_snapshots_.clear();
   remove_on_bulk_lane(std::move(paths));
 }
 
@@ -309,141 +409,13 @@ StorageStats FileStorage::stats() const {
   return stats;
 }
 
-// --- Opening
-
-/// Compares what log and snapshots say about each other; drops snapshots that the log does not
-/// continue. Errors: corrupt.
-Result<void> check_coverage(const LogScan& scan, FoundSnapshots& snapshots) {
-  const Index before_log = scan.shape.first_index() - 1;
-  const Index last = scan.shape.last_index();
-  for (auto one = snapshots.good.begin(); one != snapshots.good.end();) {
-    const raft::SnapshotPoint& point = one->header.point;
-    const std::string path = snapshot_path(point.index);
-    if (point.index > last) {
-      return fail(Code::corrupt, "the log ends at " + std::to_string(last.value()) + ", but file " +
-                                     quote(path) +
-                                     " was published when it went further: the end of file " +
-                                     quote(segment_path(scan.segments.back().number)) +
-                                     " is damaged. See `doozer-inspect salvage`");
-    }
-    if (point.index < before_log) {
-      PROBE("snapshot: older than what is left of the log");
-      snapshots.garbage.push_back(path);
-      one = snapshots.good.erase(one);
-      continue;
-    }
-    const Term term = scan.shape.term_at(point.index);
-    const bool known = point.index > before_log || term != Term(0);
-    if (known && term != point.term) {
-      return fail(Code::corrupt, "file " + quote(path) + " has term " +
-                                     std::to_string(point.term.value()) + ", the log " +
-                                     std::to_string(term.value()) +
-                                     " at that index. See `doozer-inspect salvage`");
-    }
-    ++one;
-  }
-  if (before_log == Index(0) || !snapshots.good.empty()) return {};
-  const SegmentHeader& oldest = scan.oldest;
-  std::string why = "the log begins with entry " + std::to_string((before_log + 1).value()) +
-                    " in file " + quote(segment_path(oldest.number));
-  if (oldest.previous.number != 0) {
-    why += ", file " + quote(segment_path(oldest.previous.number)) + " before it is missing";
-  }
-  why += ", and no snapshot covers what was before";
-  for (const auto& damaged : snapshots.damaged) why += "; " + damaged.why;
-  return fail(Code::corrupt, why + ". See `doozer-inspect salvage`");
-}
-
-/// The state that the log ends with, put right after a cut.
-DurableState final_state(const LogScan& scan) {
-  DurableState state = scan.shape.state();
-  if (scan.shape.last_term() > state.raft.term) {
-    // The entry was kept, the hard state behind it in the same batch was not; so no vote and no
-    // answer of that term has left.
-    PROBE("wal: term taken from the last entry");
-    state.raft.term = scan.shape.last_term();
-    state.raft.vote = Identity();
-  }
-  if (scan.torn) state.doubtful_to = std::max(state.doubtful_to, scan.torn->reached);
-  return state;
-}
-
-void describe(const LogScan& scan, const FoundSnapshots& snapshots, Recovered& out) {
-  const LogShape& shape = scan.shape;
-  const DurableState state = final_state(scan);
-  out.hard_state = state.raft;
-  out.trust = state.doubtful_to == Index(0) ? raft::LogTrust::sound : raft::LogTrust::doubtful;
-  out.doubtful_to = state.doubtful_to;
-  out.first_index = shape.first_index();
-  out.last_index = shape.last_index();
-  out.last_term = shape.last_term();
-  for (const FoundSnapshot& snapshot : snapshots.good) out.snapshots.push_back(snapshot.header);
-  if (!out.snapshots.empty()) out.configuration = out.snapshots.back().point.configuration;
-  if (shape.configuration() != nullptr) out.configuration = shape.configuration()->configuration;
-}
-
-/// Everything that only reads.
-Result<Opened> examine(env::Disk& disk) {
-  TRY_ASSIGN(const DirectoryReport report, inspect_directory(disk));
-  if (report.state == DirectoryState::empty) {
-    return fail(Code::not_found, "the data directory holds no server");
-  }
-  if (report.state == DirectoryState::broken) return fail(Code::corrupt, report.detail);
-  Opened opened;
-  Recovered& recovered = opened.recovered;
-  TRY_ASSIGN(recovered.owner, read_identity(disk));
-  TRY_ASSIGN(const std::optional<Incarnation> started, read_incarnation(disk));
-  TRY_ASSIGN(opened.snapshots, find_snapshots(disk, recovered.owner));
-  TRY_ASSIGN(opened.scan, scan_log(disk, recovered.owner));
-  const Incarnation before = started.value_or(Incarnation(0));
-  if (opened.scan.incarnation_max > before) {
-    return fail(Code::corrupt, "file \"incarnation\" says " + std::to_string(before.value()) +
-                                   ", a log segment was written by incarnation " +
-                                   std::to_string(opened.scan.incarnation_max.value()));
-  }
-  recovered.incarnation = before + 1;
-  TRY(check_coverage(opened.scan, opened.snapshots));
-  describe(opened.scan, opened.snapshots, recovered);
-  return opened;
-}
-
-/// Everything that writes.
-Result<void> make_durable(env::Disk& disk, const StorageOptions& options, Opened& opened) {
-  const Recovered& recovered = opened.recovered;
-  TRY(remove_unbegun(disk, opened.scan));
-  for (const std::string& path : opened.snapshots.garbage) TRY(disk.remove(path));
-  TRY(write_incarnation(disk, recovered.incarnation));
-  TRY(rebuild_tail(disk,
-                   {.owner = recovered.owner,
-                    .incarnation = recovered.incarnation,
-                    .segment_bytes = align_sector(options.segment_bytes),
-                    .final_state = final_state(opened.scan)},
-                   opened.scan));
-  TRY(remove_dead(disk, opened.scan));
-  TRY_ASSIGN(opened.file, disk.open(segment_path(opened.scan.segments.back().number),
-                                    env::OpenMode::read_write));
-  TRY_ASSIGN(opened.free_bytes, disk.free_bytes());
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Storage>> Storage::open(env::Disk& disk, env::Lanes& lanes,
                                                env::Clock& clock, const Logger& logger,
                                                const StorageOptions& options) {
   CHECK(options.segment_bytes >= kSegmentBytesMin);
-  TRY_ASSIGN(Opened opened, examine(disk));
-  for (const auto& damaged : opened.snapshots.damaged) {
-    logger.warn("snapshot_damaged", {{"file", damaged.path}, {"error", damaged.why}});
-  }
-  if (const auto& torn = opened.scan.torn) {
-    logger.warn("log_tail_cut", {{"file", torn->file},
-                                 {"offset", torn->offset},
-                                 {"why", torn->why},
-                                 {"last_index", opened.recovered.last_index},
-                                 {"doubtful_to", torn->reached}});
-  }
-  TRY(make_durable(disk, options, opened));
+  TRY_ASSIGN(Opened opened, open_directory(disk, logger, options));
   return std::unique_ptr<Storage>(
       std::make_unique<FileStorage>(disk, lanes, clock, logger, options, std::move(opened)));
 }

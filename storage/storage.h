@@ -7,6 +7,9 @@
 //   incarnation              starts so far; replaced durably at each start
 //   log/0000000000000001.wal segments, by number
 //   snap/IIIIIIIIIIIIIIII.snap  snapshots, by log index in hex; *.tmp is garbage of a crash
+//   snap/IIIIIIIIIIIIIIII.received  a snapshot of another server, whole, until the log is behind it
+//   repair                   while damage is not settled: what was found, what may have been lost
+//   log/*.wal.damaged        segments that were moved aside then
 //
 // It must never: report as synced what is not, serve a stale record of an overwritten tail, hide
 // damage below a sync marker, or touch a directory whose identities disagree.
@@ -31,9 +34,13 @@
 
 namespace doozer::storage {
 
+/// So much of the log's end is given to the core after recovery.
+constexpr size_t kRetainedLogBytes = 16 * kMiB;
+
 struct StorageOptions {
   size_t segment_bytes = kSegmentBytes;  ///< at least kSegmentBytesMin
   size_t disk_reserve_bytes = kDiskReserveBytes;
+  size_t retained_log_bytes = kRetainedLogBytes;  ///< see Storage::take_retained()
 };
 
 /// What a data directory belongs to. Random values are made by the caller (cmd/, sim/).
@@ -68,17 +75,46 @@ struct DirectoryReport {
 };
 Result<DirectoryReport> inspect_directory(env::Disk& disk);
 
+/// A configuration and since when it is in force.
+struct ConfigurationAt {
+  Index index;  ///< of its entry, or of the snapshot that carries it
+  raft::Configuration configuration;
+
+  bool operator==(const ConfigurationAt&) const = default;
+};
+
+/// Damage below a sync marker in a member of a cluster of many, not settled yet.
+struct Repair {
+  std::string damage;  ///< for people: file, offset, what is wrong there
+  /// The newest term and vote did not read: hard_state.term is the highest that any readable byte
+  /// names, a higher one may have been lost, and a vote with it (hard_state.vote is none). False:
+  /// term and vote are as they were.
+  bool vote_lost = false;
+
+  bool operator==(const Repair&) const = default;
+};
+
 /// What open() found, after which the directory is clean and durable.
 struct Recovered {
   Ownership owner;
   Incarnation incarnation;  ///< already raised and durable
+  /// `commit` is at least the newest snapshot's index. In a cluster nothing above it may be
+  /// applied: the log may end in entries that were never committed.
   raft::HardState hard_state;
   raft::LogTrust trust = raft::LogTrust::sound;
-  Index doubtful_to;  ///< doubtful: entries up to here may have been lost
-  Index first_index;  ///< first entry in the log; last_index + 1 if it is empty
-  Index last_index;   ///< of log or newest snapshot, 0 if there is none
+  Index doubtful_to;             ///< doubtful, repairing: entries up to here may have been lost
+  std::optional<Repair> repair;  ///< repairing: why
+  Index first_index;             ///< first entry in the log; last_index + 1 if it is empty
+  Index last_index;              ///< of log or newest snapshot, 0 if there is none
   Term last_term;
-  raft::Configuration configuration;      ///< the newest in log or snapshots
+  /// Of the entry before those of Storage::take_retained(); last_term if there are none.
+  Term term_before_retained;
+  raft::Configuration configuration;  ///< the newest in log or snapshots
+  /// All that a truncation may go back to, ascending: the newest snapshot's (if there is one), then
+  /// every one in the log behind it. The last is `configuration`. Only in a directory under repair
+  /// may the first be of index 0: the newest that could be read, when nothing of log and snapshots
+  /// was left.
+  std::vector<ConfigurationAt> configurations;
   std::vector<SnapshotHeader> snapshots;  ///< readable ones, oldest first
 };
 
@@ -104,8 +140,9 @@ class SnapshotWriter {
   virtual void add(std::string chunk) = 0;
   /// True if add() may be called now.
   virtual bool ready() const = 0;
-  /// Ends the file, syncs, renames, syncs the directory, once the durable log covers its index.
-  /// `done` hears success or the first error of any step (no_space, io_error).
+  /// Ends the file, syncs, renames, syncs the directory, once the durable log covers its index (one
+  /// of write_received_snapshot(): see there). `done` hears success or the first error of any step
+  /// (no_space, io_error).
   virtual void finish(UniqueFunction<void(Result<void>)> done) = 0;
 };
 
@@ -136,13 +173,22 @@ class Storage {
                              const StorageOptions& options);
 
   /// Recovers and opens. Blocking; before serving only. Needs the lock to be held by the caller.
-  /// Errors: corrupt (damage below a sync marker, disagreeing identities; file and offset in the
-  /// message; nothing was changed), not_found, unsupported, io_error, no_space.
+  /// Damage below a sync marker, or a log that its snapshots do not reach: if the newest
+  /// configuration that can be read has a voter besides this server, it opens as `repairing`: what
+  /// is intact before the damage is kept, the damaged segments are moved aside. Else (a cluster of
+  /// one, or no configuration reads) it is an error.
+  /// Errors: corrupt (that damage, disagreeing identities; file and offset in the message; nothing
+  /// was changed), not_found, unsupported, io_error, no_space.
   static Result<std::unique_ptr<Storage>> open(env::Disk& disk, env::Lanes& lanes,
                                                env::Clock& clock, const Logger& logger,
                                                const StorageOptions& options);
 
   virtual const Recovered& recovered() const = 0;
+
+  /// The entries that recovery kept in memory for the core, contiguous up to
+  /// recovered().last_index: all above hard_state.commit, and so much below it as
+  /// StorageOptions::retained_log_bytes takes. Once; empty from then on.
+  virtual std::vector<raft::Entry> take_retained() = 0;
 
   /// Calls `visit` with entries first .. last in order; blocking, for start-up. Stops at the first
   /// error of `visit`. Errors: corrupt, io_error, range if the log does not hold them.
@@ -153,6 +199,9 @@ class Storage {
   virtual void truncate_from(Index index) = 0;
   virtual void append(const raft::Entry& entry) = 0;
   virtual void set_hard_state(const raft::HardState& hard_state) = 0;
+  /// The log with all that these three and an installed snapshot made of it, durable or not.
+  virtual Index first_index() const = 0;
+  virtual Index last_index() const = 0;
   /// Bytes in the batch and on their way to the disk.
   virtual size_t pending_bytes() const = 0;
   /// Hands the batch to the log lane if no sync is under way and there is one; otherwise the batch
@@ -162,7 +211,9 @@ class Storage {
   /// Hears tags in rising order, or the error after which the log is dead and the server must stop.
   virtual void on_persisted(UniqueFunction<void(Result<uint64_t>)> handler) = 0;
   /// Whoever may decide so (a cluster of one; a leader that replicated past it) no longer doubts
-  /// the log; goes with the next flush(). Until then each open() says `doubtful` again.
+  /// the log; goes with the next flush(). Until then each open() says `doubtful` or `repairing`
+  /// again. A repair ends once all that was appended before is durable; the segments that were
+  /// moved aside are then removed.
   virtual void settle_doubt() = 0;
   /// For a graceful stop: calls `done` in a later turn, once everything that was flushed is durable
   /// and a sync marker vouches for it, or the log is dead. Damage is then never taken for a torn
@@ -181,7 +232,24 @@ class Storage {
 
   // --- Snapshots.
   virtual Result<std::unique_ptr<SnapshotReader>> read_snapshot(Index index) = 0;
+  /// One of this server's own machine. Errors: conflict (another cluster's or server's).
   virtual Result<std::unique_ptr<SnapshotWriter>> write_snapshot(const SnapshotHeader& header) = 0;
+  /// One that was fetched from another server: header.identity is this server's, the rest is as
+  /// received. finish() installs it whether or not the log reaches it: if the log has an entry of
+  /// point.term at point.index, it is kept; otherwise ALL of the log is discarded, and it begins
+  /// anew at point.index + 1 with the snapshot's configuration in force. Term and vote stay; commit
+  /// becomes at least point.index. `done` hears once all of this is durable. A crash before that
+  /// leaves the old state or the new one, never a mixture.
+  ///
+  /// From finish() to `done` nothing may be appended or truncated (what was before goes first);
+  /// set_hard_state() and flush() may be called, and take effect behind the installation. After
+  /// `done` with an error the old log goes on, unless the persisted handler heard of its death too.
+  /// Snapshots that the new log does not continue are gone.
+  ///
+  /// Errors, also of `done`: conflict (another cluster's or server's; older than what the log
+  /// begins with; it contradicts a committed entry; one is being installed), no_space, io_error.
+  virtual Result<std::unique_ptr<SnapshotWriter>> write_received_snapshot(
+      const SnapshotHeader& header) = 0;
   /// Published snapshots, oldest first.
   virtual const std::vector<SnapshotHeader>& snapshots() const = 0;
   /// Removes, on the bulk lane, snapshots older than the one at `oldest_kept` and log segments that

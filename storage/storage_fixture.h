@@ -24,6 +24,8 @@ inline Identity test_identity(uint8_t number) {
 inline const Ownership kTestOwner{.cluster = test_identity(0xC1), .identity = test_identity(0x1D)};
 inline const raft::Configuration kTestConfiguration{.voters = {kTestOwner.identity},
                                                     .old_voters = {}};
+constexpr StorageOptions kTestOptions{.segment_bytes = kSegmentBytesMin,
+                                      .disk_reserve_bytes = 64 * kKiB};
 constexpr uint64_t kTestPatienceUs = 60'000'000;
 
 class EventSink : public LogSink {
@@ -41,9 +43,7 @@ class EventSink : public LogSink {
 /// A process on `disk`. Destroying it is kill -9.
 class Process {
  public:
-  explicit Process(sim::SimDisk& disk,
-                   const StorageOptions& options = {.segment_bytes = kSegmentBytesMin,
-                                                    .disk_reserve_bytes = 64 * kKiB})
+  explicit Process(sim::SimDisk& disk, const StorageOptions& options = kTestOptions)
       : disk_(disk), options_(options), lanes_(clock_, &disk) {}
 
   Result<void> create() { return Storage::create(disk_, kTestOwner, kTestConfiguration, options_); }
@@ -76,13 +76,11 @@ class Process {
   Term term() const { return term_; }
   void set_term(Term term) { term_ = term; }
 
-  void add(std::string payload) {
+  void add_entry(raft::EntryKind kind, std::string payload) {
     last_ = last_ + 1;
-    storage_->append({.index = last_,
-                      .term = term_,
-                      .kind = raft::EntryKind::command,
-                      .payload = std::move(payload)});
+    storage_->append({.index = last_, .term = term_, .kind = kind, .payload = std::move(payload)});
   }
+  void add(std::string payload) { add_entry(raft::EntryKind::command, std::move(payload)); }
   void truncate(Index from) {
     storage_->truncate_from(from);
     last_ = from - 1;
@@ -104,6 +102,11 @@ class Process {
   }
   void run_for(uint64_t us) { clock_.run_until(clock_.now_us() + us); }
 
+  void set_hard_state(Term term, Index commit, const Identity& vote = kTestOwner.identity) {
+    term_ = term;
+    storage_->set_hard_state({.term = term, .vote = vote, .commit = commit});
+  }
+
   Result<std::vector<raft::Entry>> entries() {
     std::vector<raft::Entry> all;
     TRY(storage_->replay(recovered().first_index, recovered().last_index,
@@ -115,7 +118,16 @@ class Process {
   }
   /// Writes a whole snapshot of `chunks` and waits; false if it failed.
   Result<void> snapshot(const SnapshotHeader& header, const std::vector<std::string>& chunks) {
-    auto writer = storage_->write_snapshot(header);
+    return write_with(storage_->write_snapshot(header), chunks);
+  }
+  /// The same with one that came from another server.
+  Result<void> receive(const SnapshotHeader& header, const std::vector<std::string>& chunks) {
+    auto written = write_with(storage_->write_received_snapshot(header), chunks);
+    if (written) last_ = storage_->last_index();
+    return written;
+  }
+  Result<void> write_with(Result<std::unique_ptr<SnapshotWriter>> writer,
+                          const std::vector<std::string>& chunks) {
     if (!writer) return fail(writer.error());
     for (const std::string& chunk : chunks) {
       if (!clock_.run_until_done([&] { return (*writer)->ready(); })) {

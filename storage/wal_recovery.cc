@@ -22,7 +22,7 @@ Result<void> remove_all(env::Disk& disk, const std::vector<std::string>& paths) 
 }
 
 /// Errors: as write_whole_segment.
-Result<void> fill_segment(env::File& file, const SealedSegment& segment) {
+Result<WrittenSegment> fill_segment(env::File& file, const SealedSegment& segment) {
   TRY(file.allocate(segment.header.file_bytes));
   // The name appears only after the sync, so header and marker may vouch for the whole batch.
   std::string batch = segment.batch;
@@ -38,12 +38,14 @@ Result<void> fill_segment(env::File& file, const SealedSegment& segment) {
                       .header_crc = decoded.crc,
                       .batch_bytes = 0,
                       .last_index = segment.last_index};
-  seal_batch(batch, marker, seed, decoded.crc);
+  const uint32_t chain = seal_batch(batch, marker, seed, decoded.crc);
   start += batch;
   start.resize(
       std::max<size_t>(start.size(), std::min(segment.header.file_bytes, kZeroedAtStartBytes)));
   TRY(file.write_at(0, start));
-  return file.sync();
+  TRY(file.sync());
+  return WrittenSegment{.header_crc = decoded.crc,
+                        .end = {.number = header.number, .end = header.synced_to, .crc = chain}};
 }
 
 }  // namespace
@@ -52,10 +54,11 @@ Result<void> remove_unbegun(env::Disk& disk, const LogScan& scan) {
   return remove_all(disk, scan.unbegun);
 }
 
-Result<void> write_whole_segment(env::Disk& disk, SealedSegment segment) {
+Result<WrittenSegment> write_whole_segment(env::Disk& disk, SealedSegment segment) {
   const std::string path = segment_path(segment.header.number);
   const std::string temporary = path + ".tmp";
   TRY(remove_all(disk, {temporary}));
+  WrittenSegment written;
   {
     TRY_ASSIGN(const auto file, disk.open(temporary, env::OpenMode::create));
     auto filled = fill_segment(*file, segment);
@@ -63,9 +66,11 @@ Result<void> write_whole_segment(env::Disk& disk, SealedSegment segment) {
       (void)disk.remove(temporary);
       return filled;
     }
+    written = *filled;
   }
   TRY(disk.rename(temporary, path));
-  return disk.sync_directory("log");
+  TRY(disk.sync_directory("log"));
+  return written;
 }
 
 Result<void> rebuild_tail(env::Disk& disk, const NewSegment& wanted, LogScan& scan) {

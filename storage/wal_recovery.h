@@ -68,13 +68,18 @@ Result<void> rebuild_tail(env::Disk& disk, const NewSegment& wanted, LogScan& sc
 /// Errors: io_error.
 Result<void> remove_dead(env::Disk& disk, const LogScan& scan);
 
-/// Makes a file with a header and one complete batch visible at once. Errors: io_error, no_space.
+/// Makes a file with a header and one complete batch visible at once. Errors: no_space (and then
+/// there is no such file), io_error.
 struct SealedSegment {
   SegmentHeader header;  ///< file_bytes: how long to make it, at least what is needed
   std::string batch;     ///< from begin_batch(), not sealed
   Index last_index;
 };
-Result<void> write_whole_segment(env::Disk& disk, SealedSegment segment);
+struct WrittenSegment {
+  uint32_t header_crc = 0;
+  SegmentLink end;
+};
+Result<WrittenSegment> write_whole_segment(env::Disk& disk, SealedSegment segment);
 
 /// Calls `visit` with the living entries first .. last. Errors: corrupt, io_error, range.
 Result<void> replay_segments(env::Disk& disk, const std::vector<SegmentInfo>& segments, Index first,

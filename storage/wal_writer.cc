@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/probe.h"
+#include "storage/wal_flight.h"
 
 namespace doozer::storage {
 namespace {
@@ -20,20 +21,6 @@ constexpr uint64_t kSegmentOverheadBytes = 2 * kSectorBytes;
 uint64_t minus_or_zero(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 }  // namespace
-
-/// A batch on its way. The job of the log lane touches all of it until it has landed.
-struct WalWriter::Flight {
-  std::string bytes;
-  Index last_index;
-  uint64_t size = 0;  ///< padded
-  uint64_t started_us = 0;
-  uint64_t tag = 0;
-  bool marker_only = false;
-  bool turns_over = false;  ///< into the next segment:
-  std::unique_ptr<env::File> file;
-  SegmentHeader header;
-  bool grow = false;
-};
 
 WalWriter::WalWriter(const WriterWorld& world, WriterStart start, std::unique_ptr<env::File> file)
     : disk_(world.disk),
@@ -84,6 +71,7 @@ void WalWriter::record_added(Batch& batch) {
 
 void WalWriter::append(const raft::Entry& entry) {
   if (dead_) return;
+  CHECK(!restarting());
   Batch& batch = open_batch();
   const EntryView view{
       .index = entry.index, .term = entry.term, .kind = entry.kind, .payload = entry.payload};
@@ -94,6 +82,7 @@ void WalWriter::append(const raft::Entry& entry) {
 
 void WalWriter::truncate_from(Index index) {
   if (dead_) return;
+  CHECK(!restarting());
   Batch& batch = open_batch();
   CHECK(shape_.apply(Truncate{index}).has_value());
   append_truncate(batch.bytes, index);
@@ -101,19 +90,29 @@ void WalWriter::truncate_from(Index index) {
 }
 
 void WalWriter::set_hard_state(const raft::HardState& hard_state) {
-  if (dead_ || hard_state == shape_.state().raft) return;
-  Batch& batch = open_batch();
-  const DurableState state{.raft = hard_state, .doubtful_to = shape_.state().doubtful_to};
-  CHECK(hard_state.term >= shape_.state().raft.term);
-  CHECK(shape_.apply(state).has_value());
-  append_hard_state(batch.bytes, state);
-  record_added(batch);
+  DurableState state = wanted_state();
+  if (dead_) return;
+  CHECK(hard_state.term >= state.raft.term);
+  state.raft = hard_state;
+  note_state(state);
 }
 
 void WalWriter::settle_doubt() {
-  if (dead_ || shape_.state().doubtful_to == Index(0)) return;
+  DurableState state = wanted_state();
+  state.doubtful_to = Index(0);
+  note_state(state);
+}
+
+void WalWriter::note_state(DurableState state) {
+  if (dead_) return;
+  if (restarting()) {
+    restart_->state = state;
+    return;
+  }
+  // What the log begins behind is in a snapshot.
+  state.raft.commit = std::max(state.raft.commit, shape_.first_index() - 1);
+  if (state == shape_.state()) return;
   Batch& batch = open_batch();
-  const DurableState state{.raft = shape_.state().raft, .doubtful_to = Index(0)};
   CHECK(shape_.apply(state).has_value());
   append_hard_state(batch.bytes, state);
   record_added(batch);
@@ -121,6 +120,10 @@ void WalWriter::settle_doubt() {
 
 void WalWriter::flush(uint64_t tag) {
   if (dead_) return;
+  if (restarting()) {
+    restart_->tag = std::max(restart_->tag, tag);
+    return;
+  }
   if (!queue_.empty()) {
     for (Batch& batch : queue_) batch.flushed = true;
     queue_.back().tag = std::max(queue_.back().tag, tag);
@@ -146,7 +149,12 @@ void WalWriter::on_persisted(UniqueFunction<void(Result<uint64_t>)> handler) {
 // --- To the disk and back
 
 void WalWriter::kick() {
-  if (dead_ || flying_ != nullptr || queue_.empty() || !queue_.front().flushed) return;
+  if (dead_ || flying_ != nullptr) return;
+  if (queue_.empty() && restarting()) {
+    launch_restart();
+    return;
+  }
+  if (queue_.empty() || !queue_.front().flushed) return;
   const uint64_t size = align_sector(queue_.front().bytes.size());
   const bool large_enough =
       preparer_.ready() && preparer_.peek().bytes >= size + kSegmentOverheadBytes;
@@ -196,7 +204,8 @@ void WalWriter::launch(std::shared_ptr<Flight> flight) {
   flying_bytes_ = flight->size;
   // What the job touches of the flight, the loop leaves alone until it has landed; `tag` is the
   // loop's.
-  auto job = [tail = tail_, flight] {
+  auto job = [tail = tail_, flight, &disk = disk_] {
+    if (flight->restarts) return tail->restart(disk, flight->header);
     if (!flight->turns_over) return tail->write(flight->bytes, flight->last_index);
     return tail->write_in_next(std::move(flight->file), flight->header, flight->grow, flight->bytes,
                                flight->last_index);
@@ -215,6 +224,10 @@ void WalWriter::landed(const std::shared_ptr<Flight>& flight, Result<void> resul
   if (took_us > kSlowSyncUs) {
     PROBE("wal: slow sync");
     logger_.warn("slow_sync", {{"ms", took_us / kUsPerMs}, {"bytes", flight->size}});
+  }
+  if (flight->restarts) {
+    restarted(*flight, std::move(result));
+    return;
   }
   if (!result) {
     die(std::move(result).error());
@@ -276,12 +289,14 @@ void WalWriter::tell(uint64_t tag) {
 }
 
 void WalWriter::die(Error error) {
+  if (dead_) return;
   PROBE("wal: the log died");
   dead_ = true;
   queue_.clear();
   queued_bytes_ = 0;
   logger_.error("log_dead", {{"error", error.message}});
-  if (on_persisted_) on_persisted_(fail(std::move(error)));
+  if (on_persisted_) on_persisted_(fail(error));
+  if (restarting()) end_restart(fail(std::move(error)));
   if (on_progress_) on_progress_();
   settle_quiesce();
 }
@@ -333,6 +348,7 @@ void WalWriter::prepare(uint64_t bytes, uint64_t bytes_min, uint64_t keep_free) 
       preparing_failed_ = false;
       if (std::exchange(shortage_told_, false)) logger_.info("log_segment_prepared");
     }
+    drop_stale_segment();
     kick();
     if (on_space_change_) on_space_change_();
   });
@@ -359,6 +375,7 @@ std::vector<std::string> WalWriter::forget_to(Index index) {
     ++count;
   }
   segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(count));
+  shape_.forget_before(segments_.front().header.first_index);
   return paths;
 }
 
@@ -372,7 +389,7 @@ void WalWriter::arm_idle_timer(uint64_t when_us) {
 }
 
 void WalWriter::idle_check() {
-  if (dead_ || marked_ || flying_ != nullptr || !queue_.empty()) return;
+  if (dead_ || marked_ || flying_ != nullptr || !queue_.empty() || restarting()) return;
   const uint64_t due_us = last_landed_us_ + kIdleMarkerUs;
   if (clock_.now_us() < due_us) {
     arm_idle_timer(due_us);
@@ -408,7 +425,7 @@ void WalWriter::settle_quiesce() {
   if (quiescing_.empty()) return;
   if (!dead_) {
     const bool wanted = !queue_.empty() && queue_.front().flushed;
-    if (flying_ != nullptr || wanted) return;
+    if (flying_ != nullptr || wanted || restarting()) return;
     if (!marked_) write_idle_marker();
     if (!marked_) return;
   }

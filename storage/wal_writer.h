@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/function.h"
@@ -59,6 +60,13 @@ class WalWriter {
   void set_hard_state(const raft::HardState& hard_state);
   void settle_doubt();
   void flush(uint64_t tag);
+  /// Once all that was asked for before is durable: discards the whole log, durably; it begins anew
+  /// behind `point`. Meanwhile nothing may be appended or truncated; states and tags wait. `done`
+  /// hears no_space (the old log goes on) or the error that the log died of.
+  void restart_behind(const raft::SnapshotPoint& point, UniqueFunction<void(Result<void>)> done);
+  bool restarting() const { return restart_ != nullptr; }
+  /// What is on the disk does not fit together any more: the server must stop.
+  void die(Error error);
   void on_persisted(UniqueFunction<void(Result<uint64_t>)> handler);
   /// Calls `done` once everything is durable and a marker vouches for it (or the log is dead).
   void quiesce(UniqueFunction<void()> done);
@@ -68,6 +76,8 @@ class WalWriter {
   void on_space_change(UniqueFunction<void()> handler) { on_space_change_ = std::move(handler); }
 
   bool dead() const { return dead_; }
+  /// With everything that was asked for.
+  const LogShape& shape() const { return shape_; }
   Index durable_index() const { return durable_index_; }
   size_t pending_bytes() const { return static_cast<size_t>(queued_bytes_ + flying_bytes_); }
   /// Bytes that may certainly still be written: prepared, and not asked for by what is pending.
@@ -85,6 +95,8 @@ class WalWriter {
   const std::vector<SegmentInfo>& segments() const { return segments_; }
   /// Takes segments out of the books that only entries up to `index` need; returns their paths.
   std::vector<std::string> forget_to(Index index);
+  /// Paths of the segments that the log was in before it began anew; of each once.
+  std::vector<std::string> take_left_behind() { return std::exchange(left_behind_, {}); }
   /// In all segments, as written.
   uint64_t log_bytes() const;
   const WriterStats& stats() const { return stats_; }
@@ -100,6 +112,7 @@ class WalWriter {
     Index last_index;  ///< after it
   };
   struct Flight;
+  struct Restart;
 
   Batch& open_batch();
   void record_added(Batch& batch);
@@ -111,8 +124,13 @@ class WalWriter {
   void trim_previous();
   void prepare_if_needed();
   void prepare(uint64_t bytes, uint64_t bytes_min, uint64_t keep_free);
+  DurableState wanted_state() const;
+  void note_state(DurableState state);
+  void launch_restart();
+  void restarted(const Flight& flight, Result<void> result);
+  void end_restart(Result<void> result);
+  void drop_stale_segment();
   void tell(uint64_t tag);
-  void die(Error error);
   void arm_idle_timer(uint64_t when_us);
   void idle_check();
   void write_idle_marker();
@@ -134,7 +152,8 @@ class WalWriter {
   std::deque<Batch> queue_;
   uint64_t queued_bytes_ = 0;
   uint64_t tag_asked_ = 0;
-  std::string spare_;  ///< a used batch buffer
+  std::string spare_;                 ///< a used batch buffer
+  std::unique_ptr<Restart> restart_;  ///< asked for and not done
 
   // Volatile: what is on its way or durable.
   std::shared_ptr<Flight> flying_;
@@ -146,6 +165,7 @@ class WalWriter {
   bool provisional_ = true;  ///< the segment was made at start and is not all zeros: leave it soon
   bool marked_ = false;      ///< a marker vouches for the last batch
   std::vector<SegmentInfo> segments_;
+  std::vector<std::string> left_behind_;
   uint64_t number_max_ = 0;
   bool dead_ = false;
 
