@@ -26,16 +26,16 @@ std::string value_tag(std::string_view value) {
          hex(hash64(value));
 }
 
-std::string_view kind_name(OpKind kind) {
+std::string_view kind_name(Action kind) {
   switch (kind) {
-    case OpKind::set: return "set";
-    case OpKind::del: return "del";
-    case OpKind::nop: return "nop";
-    case OpKind::get: return "get";
-    case OpKind::stat: return "stat";
-    case OpKind::walk: return "walk";
-    case OpKind::getdir: return "getdir";
-    case OpKind::rev: return "rev";
+    case Action::set: return "set";
+    case Action::del: return "del";
+    case Action::nop: return "nop";
+    case Action::get: return "get";
+    case Action::stat: return "stat";
+    case Action::walk: return "walk";
+    case Action::getdir: return "getdir";
+    case Action::rev: return "rev";
   }
   UNREACHABLE();
 }
@@ -54,8 +54,8 @@ std::string_view outcome_name(Outcome outcome) {
 std::string describe(const Op& op) {
   std::string text = "client " + std::to_string(op.client) + " " + std::string(kind_name(op.kind));
   if (!op.path.empty()) text += " " + quote(op.path);
-  if (op.kind == OpKind::set) text += " = " + quote(op.value);
-  if (op.kind == OpKind::set || op.kind == OpKind::del) text += " cas " + std::to_string(op.cas);
+  if (op.kind == Action::set) text += " = " + quote(op.value);
+  if (op.kind == Action::set || op.kind == Action::del) text += " cas " + std::to_string(op.cas);
   if (op.linearizable) text += " linearizable";
   if (op.at_rev != 0) text += " at revision " + std::to_string(op.at_rev);
   if (op.min_rev != 0) text += " min_rev " + std::to_string(op.min_rev);
@@ -65,7 +65,7 @@ std::string describe(const Op& op) {
   if (op.outcome == Outcome::refused) text += " " + std::string(code_name(op.code));
   if (op.outcome == Outcome::ok) {
     text += " revision " + std::to_string(op.revision);
-    if (op.kind == OpKind::get) text += " value " + quote(op.value);
+    if (op.kind == Action::get) text += " value " + quote(op.value);
   }
   if (op.store_rev != 0) text += " store_rev " + std::to_string(op.store_rev);
   return text;

@@ -16,10 +16,10 @@ namespace doozer::sim {
 
 constexpr uint64_t kNever = UINT64_MAX;
 
-enum class OpKind : uint8_t { set, del, nop, get, stat, walk, getdir, rev };
+enum class Action : uint8_t { set, del, nop, get, stat, walk, getdir, rev };
 
-inline bool is_write(OpKind kind) {
-  return kind == OpKind::set || kind == OpKind::del || kind == OpKind::nop;
+inline bool is_write(Action kind) {
+  return kind == Action::set || kind == Action::del || kind == Action::nop;
 }
 
 enum class Outcome : uint8_t {
@@ -39,7 +39,7 @@ struct Listed {
 };
 
 struct Op {
-  OpKind kind = OpKind::nop;
+  Action kind = Action::nop;
   uint64_t client = 0;
   /// Operations of one session (not 0) never see time run backwards: one connection of a raw
   /// client, or a whole life of the library, which tells each server what it has seen.
@@ -125,7 +125,7 @@ struct History {
 /// and hash. Two values of one tag are taken for the same.
 std::string value_tag(std::string_view value);
 
-std::string_view kind_name(OpKind kind);
+std::string_view kind_name(Action kind);
 std::string_view outcome_name(Outcome outcome);
 /// One line for people and messages: `#17 client 3 set "/a" = "x" cas 4 -> ok, revision 5`.
 std::string describe(const Op& op);

@@ -9,7 +9,7 @@ namespace {
 
 History every_field() {
   History history;
-  history.ops.push_back({.kind = OpKind::set,
+  history.ops.push_back({.kind = Action::set,
                          .client = 3,
                          .session = 9,
                          .server = "10.0.0.1:8046",
@@ -22,7 +22,7 @@ History every_field() {
                          .outcome = Outcome::ok,
                          .revision = 5,
                          .store_rev = 6});
-  history.ops.push_back({.kind = OpKind::walk,
+  history.ops.push_back({.kind = Action::walk,
                          .path = "/**",
                          .linearizable = true,
                          .min_rev = 4,
@@ -31,19 +31,26 @@ History every_field() {
                          .outcome = Outcome::refused,
                          .code = Code::too_late,
                          .listed = {{"/a@b", 5, "x=y"}, {"/c", 4, ""}}});
-  history.ops.push_back({.kind = OpKind::nop, .invoked_us = 7});
+  history.ops.push_back({.kind = Action::nop, .invoked_us = 7});
   history.streams.push_back({.client = 4, .glob = "/**", .from = 3});
   history.streams.push_back({.client = 5, .glob = "/a?"});
-  history.streams[1].notes = {
-      {.at_us = 1, .revision = 5, .sub = 1, .change = WatchNote::Change::set, .path = "/ab",
-       .value = "v"},
-      {.kind = WatchNote::Kind::gap, .revision = 9},
-      {.kind = WatchNote::Kind::resumed, .revision = 9, .server = "h:1"},
-      {.kind = WatchNote::Kind::through, .at_us = kNever, .revision = 12}};
+  history.streams[1].notes = {{.at_us = 1,
+                               .revision = 5,
+                               .sub = 1,
+                               .change = WatchNote::Change::set,
+                               .path = "/ab",
+                               .value = "v"},
+                              {.kind = WatchNote::Kind::gap, .revision = 9},
+                              {.kind = WatchNote::Kind::resumed, .revision = 9, .server = "h:1"},
+                              {.kind = WatchNote::Kind::through, .at_us = kNever, .revision = 12}};
   history.replicas = {{.kind = ReplicaNote::Kind::started, .server = "A", .incarnation = 1},
                       {.server = "A", .incarnation = 1, .index = 1, .term = 2, .command = 3},
-                      {.kind = ReplicaNote::Kind::digest, .server = "A", .incarnation = 1,
-                       .index = 1, .chain = UINT64_MAX, .state = 5}};
+                      {.kind = ReplicaNote::Kind::digest,
+                       .server = "A",
+                       .incarnation = 1,
+                       .index = 1,
+                       .chain = UINT64_MAX,
+                       .state = 5}};
   return history;
 }
 
@@ -58,8 +65,8 @@ TEST(History, SurvivesItsText) {
 
 TEST(History, TextIsOneLineAThingAndLeavesDefaultsOut) {
   History history;
-  history.ops.push_back({.kind = OpKind::del, .client = 2, .path = "/a", .cas = 7,
-                         .invoked_us = 10});
+  history.ops.push_back(
+      {.kind = Action::del, .client = 2, .path = "/a", .cas = 7, .invoked_us = 10});
   EXPECT_EQ(to_text(history), "op kind=del client=2 path=/a cas=7 invoked=10\n");
 }
 

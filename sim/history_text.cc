@@ -51,7 +51,7 @@ void fields_of(Field& field, T& op)
   requires std::is_same_v<std::remove_const_t<T>, Op>
 {
   static const Op kDefault;
-  field("kind", op.kind, OpKind::nop);
+  field("kind", op.kind, Action::nop);
   field("client", op.client, kDefault.client);
   field("session", op.session, kDefault.session);
   field("server", op.server, kDefault.server);
@@ -111,7 +111,7 @@ void fields_of(Field& field, T& note)
 }
 
 // The words of each enumeration, by number.
-constexpr std::array<std::string_view, 8> kOpKinds = {"set",  "del",  "nop",    "get",
+constexpr std::array<std::string_view, 8> kActions = {"set",  "del",  "nop",    "get",
                                                       "stat", "walk", "getdir", "rev"};
 constexpr std::array<std::string_view, 5> kOutcomes = {"open", "ok", "refused", "unknown",
                                                        "failed"};
@@ -125,7 +125,7 @@ constexpr auto kCodes = [] {
   return codes;
 }();
 
-std::string_view word(OpKind kind) { return kOpKinds[static_cast<size_t>(kind)]; }
+std::string_view word(Action kind) { return kActions[static_cast<size_t>(kind)]; }
 std::string_view word(Outcome outcome) { return kOutcomes[static_cast<size_t>(outcome)]; }
 std::string_view word(WatchNote::Kind kind) { return kWatchKinds[static_cast<size_t>(kind)]; }
 std::string_view word(WatchNote::Change change) { return kChanges[static_cast<size_t>(change)]; }
@@ -141,7 +141,7 @@ bool find_word(std::string_view text, const std::array<std::string_view, N>& wor
   }
   return false;
 }
-bool parse_word(std::string_view text, OpKind& out) { return find_word(text, kOpKinds, out); }
+bool parse_word(std::string_view text, Action& out) { return find_word(text, kActions, out); }
 bool parse_word(std::string_view text, Outcome& out) { return find_word(text, kOutcomes, out); }
 bool parse_word(std::string_view text, WatchNote::Kind& out) {
   return find_word(text, kWatchKinds, out);
@@ -304,8 +304,8 @@ Result<> parse_line(std::string_view line, History& history) {
     }
     return parse_fields(line, history.streams[id].notes.emplace_back());
   }
-  return fail(Code::bad_argument, "a line begins with op, watch, note or replica, not " +
-                                      quote(what));
+  return fail(Code::bad_argument,
+              "a line begins with op, watch, note or replica, not " + quote(what));
 }
 
 }  // namespace
