@@ -48,6 +48,12 @@ class Stream {
   virtual size_t unsent() const = 0;
   /// After what is unsent, tells the peer that no more comes.
   virtual void shutdown() = 0;
+  /// From now on `events` hears instead of the owner so far. May be called inside a call from the
+  /// stream. A stream that is dead stays silent.
+  virtual void redirect(StreamEvents& events) = 0;
+  /// From now on its events are handled in that part of a turn; one that is due may still come in
+  /// the old part.
+  virtual void set_class(StreamClass stream_class) = 0;
   virtual void pause_reading() = 0;
   virtual void resume_reading() = 0;
   /// "127.0.0.1:40312" or "[::1]:40312".

@@ -14,12 +14,14 @@ namespace {
 class DoomedStream final : public env::Stream, private Ready {
  public:
   DoomedStream(Loop& loop, const env::DialOptions& options, Error error, env::StreamEvents& events)
-      : peer_(options.address), error_(std::move(error)), events_(events) {
+      : peer_(options.address), error_(std::move(error)), events_(&events) {
     loop.enqueue(options.stream_class, *this);
   }
   void write(std::string) override {}
   size_t unsent() const override { return 0; }
   void shutdown() override {}
+  void redirect(env::StreamEvents& events) override { events_ = &events; }
+  void set_class(env::StreamClass /*stream_class*/) override {}
   void pause_reading() override {}
   void resume_reading() override {}
   const std::string& peer() const override { return peer_; }
@@ -27,11 +29,11 @@ class DoomedStream final : public env::Stream, private Ready {
  private:
   void on_ready() override {
     const Error error = std::move(error_);
-    events_.on_failed(error);
+    events_->on_failed(error);
   }
   const std::string peer_;
   Error error_;
-  env::StreamEvents& events_;
+  env::StreamEvents* events_;
 };
 
 }  // namespace

@@ -372,6 +372,41 @@ TEST_F(NetTest, ControlStreamsAreHeardBeforeClients) {
   EXPECT_EQ(order, "control client ");
 }
 
+TEST_F(NetTest, AStreamIsRedirectedInsideItsOwnCallAndTheNewOwnerHearsFromThenOn) {
+  const auto [client, server] = pair();
+  Peer heir;
+  Peer* const old = server;
+  old->then = [&heir, old](std::string_view) { old->stream->redirect(heir); };
+  client->stream->write("first");
+  ASSERT_TRUE(until([&] { return old->received == "first"; }));
+  old->stream->set_class(env::StreamClass::control);
+  client->stream->write("second");
+  ASSERT_TRUE(until([&] { return heir.received == "second"; }));
+  old->stream->write(std::string(8 * kMiB, 'x'));
+  client->stream->shutdown();
+  ASSERT_TRUE(until([&] { return heir.ended && heir.progress > 0; }));
+  EXPECT_EQ(old->received, "first");
+  EXPECT_EQ(old->progress, 0);
+  EXPECT_FALSE(old->ended);
+}
+
+TEST_F(NetTest, ADialIsRedirectedBeforeItsOutcome) {
+  listen();
+  Peer heir;
+  const auto good = dial();
+  good->stream->redirect(heir);
+  ASSERT_TRUE(until([&] { return heir.connected; }));
+  EXPECT_FALSE(good->connected);
+  const std::string gone = listener_->address();
+  listener_.reset();
+  Peer told;
+  const auto bad = dial(gone);
+  bad->stream->redirect(told);
+  ASSERT_TRUE(until([&] { return told.failed.has_value(); }));
+  EXPECT_EQ(told.failed->code, Code::refused);
+  EXPECT_FALSE(bad->failed.has_value());
+}
+
 TEST_F(NetTest, TwoThousandConnectionsTalkAndCostLittle) {
   listen();
   constexpr size_t kCount = 2000;

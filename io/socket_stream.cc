@@ -38,8 +38,8 @@ SocketStream::SocketStream(Loop& loop, env::StreamClass stream_class, UniqueFd f
                            env::StreamEvents& events)
     : Watch(loop.poller()),
       loop_(loop),
-      events_(events),
       peer_(std::move(peer)),
+      events_(&events),
       stream_class_(stream_class) {
   if (Result<void> opened = open(std::move(fd)); !opened) {
     failure_ = std::make_unique<Error>(std::move(opened).error());
@@ -52,8 +52,8 @@ SocketStream::SocketStream(Loop& loop, env::StreamClass stream_class, UniqueFd f
 SocketStream::SocketStream(Loop& loop, const env::DialOptions& options, env::StreamEvents& events)
     : Watch(loop.poller()),
       loop_(loop),
-      events_(events),
       peer_(options.address),
+      events_(&events),
       connector_(std::make_unique<Connector>(loop, options, static_cast<Ready&>(*this))),
       stream_class_(options.stream_class) {}
 
@@ -134,7 +134,7 @@ bool SocketStream::connected() {
     return fail_now(std::move(opened).error());
   }
   const AliveGuard guard(alive_);
-  events_.on_connected();
+  events_->on_connected();
   if (guard.gone()) return false;
   if (!paused_) arm_read();
   if (!queue_.empty()) {
@@ -166,7 +166,7 @@ bool SocketStream::flush() {
   if (queue_.empty() && ending_) send_end();
   if (taken == 0) return true;
   const AliveGuard guard(alive_);
-  events_.on_progress();
+  events_->on_progress();
   return !guard.gone();
 }
 
@@ -182,10 +182,10 @@ bool SocketStream::read_once() {
   readable_ = count == static_cast<ssize_t>(buffer.size());
   const AliveGuard guard(alive_);
   if (count > 0) {
-    events_.on_bytes({buffer.data(), static_cast<size_t>(count)});
+    events_->on_bytes({buffer.data(), static_cast<size_t>(count)});
   } else if (count == 0) {
     read_ended_ = true;
-    events_.on_end();
+    events_->on_end();
   }
   if (guard.gone()) return false;
   if (read_ended_ || paused_) return true;
@@ -214,7 +214,7 @@ bool SocketStream::fail_now(Error error) {
   close();
   unlink();
   queue_ = {};
-  events_.on_failed(error);
+  events_->on_failed(error);
   return false;
 }
 

@@ -31,6 +31,8 @@ class SocketStream final : public env::Stream, private Ready, private Watch {
   void write(std::string bytes) override;
   size_t unsent() const override { return queue_.bytes(); }
   void shutdown() override;
+  void redirect(env::StreamEvents& events) override { events_ = &events; }
+  void set_class(env::StreamClass stream_class) override { stream_class_ = stream_class; }
   void pause_reading() override;
   void resume_reading() override;
   const std::string& peer() const override { return peer_; }
@@ -51,9 +53,9 @@ class SocketStream final : public env::Stream, private Ready, private Watch {
 
   // Fixed after construction (the peer: after connecting).
   Loop& loop_;
-  env::StreamEvents& events_;
   std::string peer_;
 
+  env::StreamEvents* events_;
   std::unique_ptr<Connector> connector_;  // until connected
   std::unique_ptr<Error> failure_;        // to be told in the next turn
   SendQueue queue_;

@@ -200,6 +200,11 @@ void TlsStream::shutdown() {
   if (established_) end_now();
 }
 
+void TlsStream::set_class(env::StreamClass stream_class) {
+  stream_class_ = stream_class;
+  if (plain_ != nullptr) plain_->set_class(stream_class);
+}
+
 void TlsStream::pause_reading() { paused_ = true; }
 
 void TlsStream::resume_reading() {

@@ -37,6 +37,8 @@ class TlsStream final : public env::Stream, private env::StreamEvents, private R
   void write(std::string bytes) override;
   size_t unsent() const override;
   void shutdown() override;
+  void redirect(env::StreamEvents& events) override { events_ = &events; }
+  void set_class(env::StreamClass stream_class) override;
   void pause_reading() override;
   void resume_reading() override;
   const std::string& peer() const override { return peer_; }
@@ -68,8 +70,8 @@ class TlsStream final : public env::Stream, private env::StreamEvents, private R
 
   // Fixed after construction (the peer: after connecting).
   Loop& loop_;
-  const env::StreamClass stream_class_;
-  env::StreamEvents* events_;
+  env::StreamClass stream_class_;  // but for set_class()
+  env::StreamEvents* events_;      // but for attach() and redirect()
   std::string peer_;
   std::string server_name_;  // whose certificate must be shown; empty: anybody's
   struct SslFree {

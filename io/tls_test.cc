@@ -148,6 +148,22 @@ TEST_F(TlsTest, ADestroyedStreamOfWhichAllWasSentEndsInGoodOrder) {
   EXPECT_EQ(client->received, "bye");
 }
 
+TEST_F(TlsTest, AStreamIsRedirectedInsideItsOwnCall) {
+  const auto [client, server] = pair();
+  Peer heir;
+  Peer* const old = server;
+  old->then = [&heir, old](std::string_view) { old->stream->redirect(heir); };
+  // Two records that may be read in one turn: only the first is the old owner's.
+  client->stream->write("first");
+  client->stream->write("second");
+  ASSERT_TRUE(until([&] { return heir.received == "second"; }));
+  old->stream->set_class(env::StreamClass::control);
+  client->stream->shutdown();
+  ASSERT_TRUE(until([&] { return heir.ended; }));
+  EXPECT_EQ(old->received, "first");
+  EXPECT_FALSE(old->ended);
+}
+
 TEST_F(TlsTest, ACutStreamIsAFailure) {
   // A man in the middle that passes everything on, and then ends both directions.
   serve();

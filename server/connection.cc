@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "server/connections.h"
+#include "transport/limits.h"
 
 namespace doozer::server {
 namespace {
@@ -20,12 +21,33 @@ Connection::Connection(uint64_t id, Connections& owner, door::Host& host,
 void Connection::attach(env::AcceptedStream& accepted) {
   peer_ = accepted.peer();
   stream_ = accepted.attach(*this);
-  set_paused(!owner_.serving());
+  // Only what it says first tells a server from a client, who has to wait.
+  set_paused(!owner_.serving() && !owner_.takes_peers());
+}
+
+void Connection::resume() {
+  set_paused(false);
+  if (!in_.empty() || peer_ended_) owner_.touch(*this);
+}
+
+bool Connection::is_peer(std::string_view bytes) const {
+  return !heard_ && owner_.takes_peers() && !bytes.empty() &&
+         static_cast<uint8_t>(bytes.front()) >= transport::kPeerFirstByte;
 }
 
 void Connection::on_bytes(std::string_view bytes) {
   owner_.touch(*this);
+  if (is_peer(bytes)) {
+    state_ = State::dead;
+    owner_.hand_over(std::move(stream_), std::string(bytes));
+    return;
+  }
+  heard_ = true;
   if (state_ != State::open) return;  // a closing or lingering connection hears and forgets
+  if (!owner_.serving()) {
+    wait_to_be_served(bytes);
+    return;
+  }
   if (in_.empty()) {
     // The usual case: whole frames straight out of the network's buffer.
     auto taken = door_->receive(bytes);
@@ -40,6 +62,17 @@ void Connection::on_bytes(std::string_view bytes) {
     feed();
   }
   if (state_ == State::open) note_frame();
+}
+
+// Had it waited unread, nobody would know that it is no peer's.
+void Connection::wait_to_be_served(std::string_view bytes) {
+  set_paused(true);
+  if (owner_.may_hold(bytes.size())) {
+    in_.append(bytes);
+    return;
+  }
+  owner_.log_protocol_error(*this, {Code::busy, "too much came before the server serves"});
+  state_ = State::dead;
 }
 
 void Connection::feed() {
@@ -120,6 +153,10 @@ bool Connection::turn_end(uint64_t now_us, Budget& budget) {
   if (state_ == State::dead) return false;
   if (door_->has_work()) door_->run(budget);
   if (door_->must_close()) begin_close();
+  if (!owner_.serving()) {
+    if (!owner_.closing()) return false;
+    in_ = std::string();
+  }
   if (state_ == State::open && !in_.empty() && !door_->blocked()) {
     feed();
     if (state_ == State::open) note_frame();

@@ -33,7 +33,7 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   const std::string& peer() const { return peer_; }
 
   /// Starts reading, if it was attached before the server served.
-  void resume() { set_paused(false); }
+  void resume();
   /// Goes on with slices, offers kept bytes to the door, sends what is ready in one write.
   /// True if it wants to be called again in the next turn.
   bool turn_end(uint64_t now_us, Budget& budget);
@@ -64,6 +64,8 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
     lingering,  ///< all is sent and the sending side shut; waits for the peer to close
     dead,
   };
+  bool is_peer(std::string_view bytes) const;
+  void wait_to_be_served(std::string_view bytes);
   void feed();
   void note_frame();
   void send(uint64_t now_us);
@@ -82,6 +84,7 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   bool input_ended_ = false;  ///< the door knows
   bool peer_ended_ = false;   ///< the peer sends no more
   bool paused_ = false;
+  bool heard_ = false;            ///< something came: it is known whose connection this is
   std::string in_;                ///< bytes that the door has not taken
   uint64_t frame_since_us_ = 0;   ///< a frame is begun and not whole; 0: none
   uint64_t unsent_since_us_ = 0;  ///< the peer takes nothing since; 0: all sent

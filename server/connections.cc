@@ -9,6 +9,7 @@ namespace doozer::server {
 namespace {
 
 constexpr uint64_t kLogLinesPerSecond = 10;
+constexpr size_t kHeldBytesMax = 16 * kMiB;
 // A deadline may be overrun by this much: it saves moving timers for every half frame.
 constexpr uint64_t kDeadlineGrainUs = 50'000;
 
@@ -83,6 +84,17 @@ bool Connections::may_log() {
     });
   }
   return false;
+}
+
+bool Connections::may_hold(size_t bytes) {
+  if (held_bytes_ + bytes > kHeldBytesMax) return false;
+  held_bytes_ += bytes;
+  return true;
+}
+
+void Connections::hand_over(std::unique_ptr<env::Stream> stream, std::string bytes) {
+  ++peers_taken_;
+  peers_(std::move(stream), std::move(bytes));
 }
 
 void Connections::log_protocol_error(const Connection& connection, const Error& error) {

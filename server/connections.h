@@ -33,6 +33,11 @@ class Connections final : public env::AcceptEvents {
   Connections(const Connections&) = delete;
   Connections& operator=(const Connections&) = delete;
 
+  /// Takes a connection of another server (its first byte is transport::kPeerFirstByte or more),
+  /// with what it has said so far, in the call in which that is heard: also before resume(), and
+  /// while clients are closed. Without a handler such bytes are a bad frame.
+  using PeerHandler = UniqueFunction<void(std::unique_ptr<env::Stream>, std::string)>;
+  void on_peer(PeerHandler handler) { peers_ = std::move(handler); }
   /// From now on requests are handled; connections that came before have waited.
   void resume();
   /// Serves every connection that was touched: called at the end of each turn.
@@ -44,11 +49,17 @@ class Connections final : public env::AcceptEvents {
   uint64_t accepted() const { return accepted_; }
   uint64_t refused() const { return refused_; }
   uint64_t cut() const { return cut_; }
+  uint64_t peers_taken() const { return peers_taken_; }
 
   // For Connection.
   void touch(Connection& connection);
   uint64_t now_us() const { return clock_.now_us(); }
   bool serving() const { return serving_; }
+  bool takes_peers() const { return static_cast<bool>(peers_); }
+  void hand_over(std::unique_ptr<env::Stream> stream, std::string bytes);
+  bool closing() const { return closing_; }
+  /// Before it serves: what clients have said may not fill the memory.
+  bool may_hold(size_t bytes);
   void log_protocol_error(const Connection& connection, const Error& error);
 
   void on_accept(std::unique_ptr<env::AcceptedStream> stream) override;
@@ -92,11 +103,14 @@ class Connections final : public env::AcceptEvents {
   uint64_t accepted_ = 0;
   uint64_t refused_ = 0;
   uint64_t cut_ = 0;
+  uint64_t peers_taken_ = 0;
+  size_t held_bytes_ = 0;  ///< of requests that came before it serves
   uint64_t log_second_ = 0;
   uint64_t logged_ = 0;
   uint64_t not_logged_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< for a timer that may outlive this
   UniqueFunction<void()> closed_;
+  PeerHandler peers_;
   bool serving_ = false;
   bool closing_ = false;
 };

@@ -231,6 +231,10 @@ class SimStream final : public env::Stream {
     end_->shut = true;
     end_->push();
   }
+  void redirect(env::StreamEvents& events) override {
+    if (end_->events != nullptr) end_->events = &events;
+  }
+  void set_class(env::StreamClass stream_class) override { end_->stream_class = stream_class; }
   void pause_reading() override { end_->paused = true; }
   void resume_reading() override {
     end_->paused = false;

@@ -50,6 +50,10 @@ class FakeStream final : public env::Stream {
   }
   size_t unsent() const override { return pipe_->held.size(); }
   void shutdown() override {}
+  void redirect(env::StreamEvents& events) override {
+    if (pipe_->events != nullptr) pipe_->events = &events;
+  }
+  void set_class(env::StreamClass /*stream_class*/) override {}
   void pause_reading() override {}
   void resume_reading() override {}
   const std::string& peer() const override { return peer_; }
