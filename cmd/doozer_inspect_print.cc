@@ -57,6 +57,7 @@ struct Change {
   std::string_view path;
   std::optional<int64_t> revision;
   std::optional<std::string_view> value;
+  std::string detail = {};  // of the cluster's own commands
 };
 
 std::vector<Change> changes_of(const core::BodyView& body) {
@@ -76,6 +77,18 @@ std::vector<Change> changes_of(const core::BodyView& body) {
         changes.push_back({"del", operation.path, {}, {}});
       }
     }
+  } else if (const auto* attach = std::get_if<core::AttachView>(&body)) {
+    changes.push_back({"attach", {}, {}, {}, attach->identity.to_string()});
+    changes.back().detail += " incarnation " + std::to_string(attach->incarnation.value()) +
+                             " version " + std::to_string(attach->cluster_version) + " address " +
+                             quote(attach->address);
+  } else if (const auto* reconcile = std::get_if<core::ReconcileView>(&body)) {
+    for (const core::SlotUpdateView& update : reconcile->updates) {
+      const std::string holder = update.identity.none() ? "empty" : update.identity.to_string();
+      changes.push_back({"reconcile", update.path, update.revision, {}, holder});
+    }
+  } else if (const auto* raise = std::get_if<core::RaiseVersionView>(&body)) {
+    changes.push_back({"raise_version", {}, {}, {}, std::to_string(raise->version)});
   } else {
     changes.push_back({"nop", {}, {}, {}});
   }
@@ -89,6 +102,7 @@ std::string command_text(const std::vector<Change>& changes, bool values) {
     out += change.what;
     if (!change.path.empty()) out += ' ' + quote(change.path);
     if (change.revision) out += " revision " + std::to_string(*change.revision);
+    if (!change.detail.empty()) out += ' ' + change.detail;
     if (change.value) out += ' ' + number(change.value->size()) + " bytes";
     if (change.value && values) out += ' ' + quote(*change.value);
   }
@@ -102,6 +116,7 @@ std::string command_json(const std::vector<Change>& changes, bool values) {
     object.text("op", change.what);
     if (!change.path.empty()) object.text("path", change.path);
     if (change.revision) object.number("revision", *change.revision);
+    if (!change.detail.empty()) object.text("detail", change.detail);
     if (change.value) object.number("bytes", wide(change.value->size()));
     if (change.value && values) object.bytes(*change.value);
     elements.push_back(object.str());

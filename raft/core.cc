@@ -4,146 +4,217 @@
 #include <utility>
 
 #include "base/check.h"
+#include "raft/limits.h"
 
 namespace doozer::raft {
 
-Result<Core> Core::make(const CoreOptions& options) {
-  const Configuration alone{.voters = {options.self}, .old_voters = {}};
-  if (options.configuration != alone) {
-    return fail(Code::unsupported,
-                "this server's configuration has " +
-                    std::to_string(options.configuration.voters.size()) +
-                    " voters; this version runs a cluster of one, which must be itself, " +
-                    options.self.to_string());
-  }
+Core::Core(CoreOptions&& options)
+    : self_(options.self),
+      incarnation_(options.incarnation),
+      never_lead_(options.never_lead),
+      hard_state_(options.hard_state),
+      configurations_(std::move(options.configurations)),
+      log_(options.entries.empty()
+               ? LogPosition{.index = options.last_index, .term = options.last_term}
+               : options.below),
+      durable_(options.last_index),
+      rng_(options.seed),
+      now_us_(options.now_us),
+      last_step_us_(options.now_us),
+      commit_(std::max(options.hard_state.commit, options.applied)),
+      applied_(options.applied),
+      snapshot_(std::move(options.snapshot)) {
+  for (Entry& entry : options.entries) log_.append(std::move(entry));
+  verified_ = commit_;
+}
+
+Core Core::make(CoreOptions options) {
+  CHECK(!options.self.none());
   CHECK(options.applied <= options.last_index);
   CHECK(options.hard_state.commit <= options.last_index);
-  Core core;
-  core.self_ = options.self;
-  core.hard_state_ = options.hard_state;
-  core.configuration_ = options.configuration;
-  core.last_index_ = options.last_index;
-  core.last_term_ = options.last_term;
-  core.durable_ = options.last_index;
-  core.first_kept_ = options.last_index + 1;
+  const LogPosition last{.index = options.last_index, .term = options.last_term};
+  CHECK(options.last_term <= options.hard_state.term);
+  CHECK(options.entries.empty() || options.below.index <= options.applied);
+  const LogTrust trust = options.trust;
+  const Index doubtful_to = options.doubtful_to;
+  Core core(std::move(options));
+  CHECK(core.log_.last() == last);
+  core.begin_doubt(trust, doubtful_to);
+  core.arm_election_timer();
   return core;
 }
 
 Output Core::step(Input input) {
+  CHECK(outgoing_.empty());
+  now_us_ = std::max(now_us_, input.now_us);
   Output out;
-  std::visit(
-      [&](auto& event) {
-        using E = std::decay_t<decltype(event)>;
-        if constexpr (std::is_same_v<E, Tick>) {
-          if (role_ == Role::follower) campaign(out);
-        } else if constexpr (std::is_same_v<E, Propose>) {
-          on_propose(event, out);
-        } else if constexpr (std::is_same_v<E, Persisted>) {
-          on_persisted(event, out);
-        } else if constexpr (std::is_same_v<E, AppliedTo>) {
-          on_applied(event);
-        } else {
-          static_assert(std::is_same_v<E, ReadIndex>);
-          on_read(event, out);
-        }
-      },
-      input.event);
-  // Commit is only ever the durable log's: one voter is a majority of one.
-  CHECK(hard_state_.commit <= durable_);
-  CHECK(durable_ <= last_index_);
-  out.apply_to = role_ == Role::leader ? hard_state_.commit : Index(0);
+  dispatch(input.event, out);
+  finish(out);
+  last_step_us_ = now_us_;
   return out;
 }
 
-const Entry& Core::entry(Index index) const {
-  CHECK(index >= first_kept_);
-  CHECK(index <= last_index_);
-  return entries_[index - first_kept_];
+void Core::dispatch(Event& event, Output& out) {
+  std::visit(
+      [&](auto& e) {
+        using E = std::decay_t<decltype(e)>;
+        if constexpr (std::is_same_v<E, Tick>) on_tick(out);
+        if constexpr (std::is_same_v<E, Propose>) on_propose(e, out);
+        if constexpr (std::is_same_v<E, Persisted>) on_persisted(e, out);
+        if constexpr (std::is_same_v<E, AppliedTo>) on_applied(e);
+        if constexpr (std::is_same_v<E, ReadIndex>) on_read(e, out);
+        if constexpr (std::is_same_v<E, CancelReads>) on_cancel(e);
+        if constexpr (std::is_same_v<E, Receive>) on_receive(e, out);
+        if constexpr (std::is_same_v<E, PeerGone>) on_peer_gone(e);
+        if constexpr (std::is_same_v<E, SetStandbys>) on_standbys(e);
+        if constexpr (std::is_same_v<E, ChangeVoters>) on_change_voters(e, out);
+        if constexpr (std::is_same_v<E, TransferLeadership>) on_transfer(e, out);
+        if constexpr (std::is_same_v<E, StepDown>) on_step_down();
+        if constexpr (std::is_same_v<E, SnapshotTaken>) on_snapshot_taken(e);
+        if constexpr (std::is_same_v<E, SnapshotInstalled>) on_snapshot_installed(e, out);
+        if constexpr (std::is_same_v<E, SetLeadable>) on_leadable(e);
+      },
+      event);
 }
 
-// Dissertation 3.4: term and vote are durable before the vote counts, our own too.
-void Core::campaign(Output& out) {
-  role_ = Role::candidate;
-  ++hard_state_.term;
-  hard_state_.vote = self_;
-  ask_to_persist(out);
-  vote_sequence_ = out.persist_sequence;
+void Core::on_tick(Output& out) {
+  if (role_ == Role::leader) {
+    on_leader_tick(out);
+  } else {
+    on_election_tick(out);
+    if (asked_ && now_us_ >= asked_->at_us + kReadRetryUs) ask_leader();
+  }
 }
 
-// Dissertation 3.6.2, 6.4: an entry of the own term must commit before older ones count as
-// committed and before reads are answered.
-void Core::become_leader(Output& out) {
-  role_ = Role::leader;
-  term_first_ = last_index_ + 1;
-  out.append_first = term_first_;
-  append(EntryKind::noop, {}, out);
-  ask_to_persist(out);
-}
-
-void Core::append(EntryKind kind, std::string payload, Output& out) {
-  ++last_index_;
-  last_term_ = hard_state_.term;
-  entries_.push_back(
-      Entry{.index = last_index_, .term = last_term_, .kind = kind, .payload = std::move(payload)});
-  out.append_last = last_index_;
-}
-
-void Core::ask_to_persist(Output& out) {
-  out.persist_sequence = ++persist_sequence_;
-  out.hard_state = hard_state_;
-  pending_.push_back({.persist_sequence = persist_sequence_, .last = last_index_});
+void Core::refuse(Output& out, Code code, std::string text) const {
+  out.refused = true;
+  out.reason = {.code = code, .message = std::move(text)};
 }
 
 void Core::on_propose(Propose& propose, Output& out) {
-  if (role_ != Role::leader) {
-    out.refused = true;
-    return;
-  }
   CHECK(!propose.proposals.empty());
-  out.accepted_first = last_index_ + 1;
-  out.append_first = out.accepted_first;
+  if (role_ != Role::leader) return refuse(out, Code::read_only, "this server does not lead");
+  if (transfer_) return refuse(out, Code::read_only, "leadership is being handed over");
+  if (log_.bytes_between(applied_ + 1, last_index()) > kUnappliedBytesMax) {
+    return refuse(out, Code::busy, "too much of the log is not applied yet");
+  }
+  out.accepted_first = last_index() + 1;
   for (Proposal& proposal : propose.proposals) {
-    CHECK(proposal.kind == EntryKind::command);
+    CHECK(proposal.kind == EntryKind::command || proposal.kind == EntryKind::forwarded);
+    CHECK(proposal.payload.size() <= kCommandBytesMax);
     append(proposal.kind, std::move(proposal.payload), out);
   }
-  ask_to_persist(out);
 }
 
+void Core::append(EntryKind kind, std::string payload, Output& out) {
+  const Index index = last_index() + 1;
+  log_.append({.index = index, .term = term(), .kind = kind, .payload = std::move(payload)});
+  if (out.append_first.value() == 0) out.append_first = index;
+  out.append_last = index;
+}
+
+// The log lane reports in order, so that what a truncation took from a batch on its way to the disk
+// (truncate_from) is not counted when that batch arrives.
 void Core::on_persisted(const Persisted& persisted, Output& out) {
   CHECK(persisted.persist_sequence <= persist_sequence_);
-  while (!pending_.empty() && pending_.front().persist_sequence <= persisted.persist_sequence) {
-    CHECK(pending_.front().last >= durable_);
-    durable_ = pending_.front().last;
-    pending_.pop_front();
+  persisted_sequence_ = std::max(persisted_sequence_, persisted.persist_sequence);
+  const Index before = durable_;
+  while (!persisting_.empty() && persisting_.front().sequence <= persisted_sequence_) {
+    durable_ = std::max(durable_, persisting_.front().last);
+    persisting_.pop_front();
   }
-  if (role_ == Role::candidate && persisted.persist_sequence >= vote_sequence_) {
-    become_leader(out);
-    return;
+  CHECK(durable_ <= last_index());
+  switch (role_) {
+    case Role::candidate:
+      if (!pre_ && persisted_sequence_ >= promise_sequence_) record_vote(self_, Vote::granted, out);
+      break;
+    case Role::leader: advance_commit(out); break;
+    case Role::follower:
+      settle_if_caught_up();
+      if (durable_ > before && !leader_.none()) reply_to_leader({});
+      break;
   }
-  if (role_ != Role::leader || durable_ < term_first_) return;
-  hard_state_.commit = std::max(hard_state_.commit, durable_);
-  for (const uint64_t ticket : waiting_reads_) {
-    out.reads.push_back({.ticket = ticket, .index = hard_state_.commit});
-  }
-  waiting_reads_.clear();
 }
 
 void Core::on_applied(const AppliedTo& applied) {
-  CHECK(applied.index <= hard_state_.commit);
-  while (!entries_.empty() && first_kept_ <= applied.index) {
-    entries_.pop_front();
-    ++first_kept_;
-  }
+  CHECK(applied.index <= commit_);
+  applied_ = std::max(applied_, applied.index);
+  forget_applied();
 }
 
-// 6.4: the leader of a cluster of one needs nobody's confirmation, but its own term's first entry
-// must have committed.
-void Core::on_read(const ReadIndex& read, Output& out) {
-  if (role_ == Role::leader && hard_state_.commit >= term_first_) {
-    out.reads.push_back({.ticket = read.ticket, .index = hard_state_.commit});
-  } else {
-    waiting_reads_.push_back(read.ticket);
+void Core::send(const Identity& to, Outgoing message) {
+  outgoing_.push_back({.to = to, .bulk = false, .message = std::move(message)});
+}
+
+// What was changed in this step is asked to be durable; what may only be heard of afterwards waits.
+void Core::finish(Output& out) {
+  if (role_ == Role::leader) {
+    answer_reads(out);
+    go_on_with_transfer();
+    replicate_all(out);
+    round_sent_ = round_;
   }
+  const bool appended = out.append_first.value() != 0;
+  if (promise_dirty_ || appended || out.truncate_from || out.reset_log) {
+    out.persist_sequence = ++persist_sequence_;
+    if (promise_dirty_) promise_sequence_ = persist_sequence_;
+    promise_dirty_ = false;
+    hard_state_.commit = std::min(commit_, durable_);
+    out.hard_state = hard_state_;
+    persisting_.push_back({.sequence = persist_sequence_, .last = last_index()});
+  }
+  release_sends(out);
+  out.settle = std::exchange(settled_, false);
+  out.apply_to = commit_;
+  out.next_deadline_us = next_deadline();
+}
+
+void Core::release_sends(Output& out) {
+  const auto ready = [&](const Held& held) { return held.sequence <= persisted_sequence_; };
+  for (Held& held : held_) {
+    if (ready(held)) out.sends.push_back(std::move(held.send));
+  }
+  std::erase_if(held_, ready);
+  if (promise_sequence_ <= persisted_sequence_) {
+    out.sends.insert(out.sends.end(), std::make_move_iterator(outgoing_.begin()),
+                     std::make_move_iterator(outgoing_.end()));
+  } else {
+    for (Send& send : outgoing_) hold(std::move(send));
+  }
+  outgoing_.clear();
+}
+
+// A newer message takes the place of an older one of its kind: whoever waits asks again anyway, and
+// a disk that hangs does not make this grow. (A leader's term was durable before it led.)
+void Core::hold(Send send) {
+  CHECK(!std::holds_alternative<AppendRange>(send.message));
+  const auto is_pre = [](const Send& s) {
+    const auto* request = std::get_if<RequestVote>(&s.message);
+    const auto* reply = std::get_if<VoteReply>(&s.message);
+    return (request != nullptr && request->pre) || (reply != nullptr && reply->pre);
+  };
+  std::erase_if(held_, [&](const Held& held) {
+    return held.send.to == send.to && held.send.message.index() == send.message.index() &&
+           is_pre(held.send) == is_pre(send);
+  });
+  if (held_.size() == kHeldMessagesMax) held_.erase(held_.begin());
+  held_.push_back({.sequence = promise_sequence_, .send = std::move(send)});
+}
+
+uint64_t Core::next_deadline() const {
+  uint64_t next = 0;
+  const auto consider = [&](uint64_t deadline) {
+    if (next == 0 || deadline < next) next = std::max<uint64_t>(deadline, 1);
+  };
+  if (role_ == Role::leader) {
+    if (!peers_.empty()) consider(heartbeat_us_);
+    return next;
+  }
+  const bool stands = is_voter(configuration(), self_);
+  if (stands || !leader_.none()) consider(election_deadline_us_);
+  if (role_ == Role::candidate && !is_single()) consider(vote_retry_us_);
+  if (asked_ && !leader_.none()) consider(asked_->at_us + kReadRetryUs);
+  return next;
 }
 
 }  // namespace doozer::raft

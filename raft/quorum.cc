@@ -1,7 +1,11 @@
 #include "raft/quorum.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
+
+#include "base/check.h"
+#include "base/limits.h"
 
 namespace doozer::raft {
 namespace {
@@ -22,13 +26,14 @@ Vote tally_set(const std::vector<Identity>& voters, const VoteOf& vote_of) {
   return Vote::pending;
 }
 
-Index majority_match_set(const std::vector<Identity>& voters, const MatchOf& match_of) {
-  std::vector<Index> matches;
-  matches.reserve(voters.size());
-  for (const Identity& voter : voters) matches.push_back(match_of(voter));
-  std::sort(matches.begin(), matches.end());
+uint64_t majority_value_set(const std::vector<Identity>& voters, const ValueOf& value_of) {
+  CHECK(voters.size() <= kServersMax);
+  std::array<uint64_t, kServersMax> values{};
+  size_t count = 0;
+  for (const Identity& voter : voters) values[count++] = value_of(voter);
+  std::sort(values.begin(), values.begin() + count);
   // The middle of an odd number, the lower middle of an even one: a majority is at or above it.
-  return matches[(matches.size() - 1) / 2];
+  return values[(count - 1) / 2];
 }
 
 bool holds(const std::vector<Identity>& voters, const Identity& identity) {
@@ -46,11 +51,16 @@ Vote tally(const Configuration& configuration, const VoteOf& vote_of) {
   return now == Vote::granted && old == Vote::granted ? Vote::granted : Vote::pending;
 }
 
-Index majority_match(const Configuration& configuration, const MatchOf& match_of) {
-  if (configuration.voters.empty()) return Index(0);
-  const Index now = majority_match_set(configuration.voters, match_of);
+uint64_t majority_value(const Configuration& configuration, const ValueOf& value_of) {
+  if (configuration.voters.empty()) return 0;
+  const uint64_t now = majority_value_set(configuration.voters, value_of);
   if (!configuration.joint()) return now;
-  return std::min(now, majority_match_set(configuration.old_voters, match_of));
+  return std::min(now, majority_value_set(configuration.old_voters, value_of));
+}
+
+Index majority_match(const Configuration& configuration, const MatchOf& match_of) {
+  return Index(majority_value(configuration,
+                              [&](const Identity& voter) { return match_of(voter).value(); }));
 }
 
 bool is_voter(const Configuration& configuration, const Identity& identity) {

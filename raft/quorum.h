@@ -12,6 +12,8 @@ enum class Vote : uint8_t { pending, granted, refused };
 
 /// What is known of one voter's vote.
 using VoteOf = std::function<Vote(const Identity&)>;
+/// Anything that a voter has reached: an index, a round, a time.
+using ValueOf = std::function<uint64_t(const Identity&)>;
 /// The highest index that is known to be durable at one voter.
 using MatchOf = std::function<Index(const Identity&)>;
 
@@ -19,6 +21,8 @@ using MatchOf = std::function<Index(const Identity&)>;
 /// reach one; else pending. A configuration without voters grants nothing.
 Vote tally(const Configuration& configuration, const VoteOf& vote_of);
 
+/// The highest value that a majority of every set of voters reaches; 0 without voters.
+uint64_t majority_value(const Configuration& configuration, const ValueOf& value_of);
 /// The highest index that a majority of every set of voters holds; 0 without voters.
 Index majority_match(const Configuration& configuration, const MatchOf& match_of);
 

@@ -17,6 +17,7 @@ enum class EntryKind : uint8_t {
   command = 1,        ///< payload: a core command (bytes to everybody here)
   noop = 2,           ///< of a new leader; empty payload
   configuration = 3,  ///< payload: encode_configuration()
+  forwarded = 4,      ///< payload: an origin's tag and a command, the replica's; bytes to us
 };
 
 struct Entry {
@@ -50,6 +51,22 @@ struct Configuration {
 std::string encode_configuration(const Configuration& configuration);
 /// Errors: corrupt (lengths, order, repeats, over kServersMax, no voters).
 Result<Configuration> decode_configuration(std::string_view bytes);
+
+/// A place in the log: an index and the term of its entry. {0, 0} is before the first one.
+struct LogPosition {
+  Index index;
+  Term term;
+
+  bool operator==(const LogPosition&) const = default;
+};
+
+/// A configuration and the entry (or snapshot) from which on it is in force.
+struct ConfigurationAt {
+  Index index;
+  Configuration configuration;
+
+  bool operator==(const ConfigurationAt&) const = default;
+};
 
 /// What a snapshot stands for in the log.
 struct SnapshotPoint {

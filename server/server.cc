@@ -12,6 +12,10 @@ namespace {
 constexpr uint64_t kStopTickUs = 20'000;
 constexpr std::string_view kSystem = "system";
 
+raft::Configuration alone(const Identity& identity) {
+  return {.voters = {identity}, .old_voters = {}};
+}
+
 }  // namespace
 
 Server::Server(const World& world, ServerOptions options)
@@ -81,12 +85,27 @@ Result<void> Server::build() {
                                        {.history_revisions = static_cast<int64_t>(config.history),
                                         .history_bytes = static_cast<size_t>(config.history_bytes)},
                                        logger_));
-  TRY_ASSIGN(raft::Core core, raft::Core::make({.self = recovered.owner.identity,
-                                                .configuration = recovered.configuration,
-                                                .hard_state = recovered.hard_state,
-                                                .last_index = recovered.last_index,
-                                                .last_term = recovered.last_term,
-                                                .applied = machine_->applied()}));
+  if (recovered.configuration != alone(recovered.owner.identity)) {
+    return fail(Code::unsupported,
+                "this server's configuration has " +
+                    std::to_string(recovered.configuration.voters.size()) +
+                    " voters; this version runs a cluster of one, which must be itself, " +
+                    recovered.owner.identity.to_string());
+  }
+  raft::Core core = raft::Core::make(
+      {.self = recovered.owner.identity,
+       .incarnation = recovered.incarnation,
+       .configurations = {{.index = Index(1), .configuration = recovered.configuration}},
+       .hard_state = recovered.hard_state,
+       .entries = {},
+       .below = {},
+       .last_index = recovered.last_index,
+       .last_term = recovered.last_term,
+       .applied = machine_->applied(),
+       .trust = raft::LogTrust::sound,
+       .doubtful_to = Index(),
+       .snapshot = std::nullopt,
+       .now_us = world_.clock.now_us()});
   replica_ =
       std::make_unique<Replica>(world_.clock, *storage_, *machine_, std::move(core), logger_);
   replica_->on_fatal([this](const Error& error) { die(error); });

@@ -68,7 +68,7 @@ Survival survival_of(CrashKind kind) {
 
 /// Draws an operation's fate and takes its time.
 Fate SimDisk::World::fate_of(const Operation& operation) {
-  std::map<uint64_t, Fate>& planned = operation.kind == OpKind::read ? read_plans : plans;
+  std::map<uint64_t, Fate>& planned = operation.kind == DiskOp::read ? read_plans : plans;
   Fate fate;
   if (const auto found = planned.find(operation.number); found != planned.end()) {
     fate = found->second;
@@ -86,23 +86,23 @@ Fate SimDisk::World::begin(Operation operation, std::string_view bytes) {
   digest = hash64(to_string(operation), digest);
   digest = hash64(bytes, digest);
   switch (operation.kind) {
-    case OpKind::sync:
-    case OpKind::sync_directory: spent_us += options.sync_us; break;
-    case OpKind::write: spent_us += options.write_us; break;
-    case OpKind::resize:
-    case OpKind::allocate:
-    case OpKind::create:
-    case OpKind::make_directory:
-    case OpKind::rename:
-    case OpKind::remove:
-    case OpKind::read: spent_us += options.other_us; break;
+    case DiskOp::sync:
+    case DiskOp::sync_directory: spent_us += options.sync_us; break;
+    case DiskOp::write: spent_us += options.write_us; break;
+    case DiskOp::resize:
+    case DiskOp::allocate:
+    case DiskOp::create:
+    case DiskOp::make_directory:
+    case DiskOp::rename:
+    case DiskOp::remove:
+    case DiskOp::read: spent_us += options.other_us; break;
   }
   log.push_back(std::move(operation));
   return fate_of(log.back());
 }
 
 Result<void> SimDisk::World::refuse(const Operation& operation, Code code) const {
-  return fail(code, std::string(op_kind_name(operation.kind)) + " of file " +
+  return fail(code, std::string(disk_op_name(operation.kind)) + " of file " +
                         quote(operation.path) + ": simulated failure of operation " +
                         std::to_string(operation.number));
 }
@@ -129,7 +129,7 @@ Result<void> SimDisk::World::perform(Operation operation, UniqueFunction<void()>
 Result<void> SimDisk::World::write(NodeId file, const std::string& path, uint64_t offset,
                                    std::string_view bytes) {
   const Fate fate =
-      begin({.kind = OpKind::write, .path = path, .to = {}, .offset = offset, .size = bytes.size()},
+      begin({.kind = DiskOp::write, .path = path, .to = {}, .offset = offset, .size = bytes.size()},
             bytes);
   size_t wanted = bytes.size();
   const bool partly = fate.kind == Fate::Kind::fail ||
@@ -168,7 +168,7 @@ class SimFile final : public env::File {
   Result<size_t> read_at(uint64_t offset, std::span<char> out) override {
     TRY(usable());
     const Operation operation{.number = ++world_->reads,
-                              .kind = OpKind::read,
+                              .kind = DiskOp::read,
                               .path = name(),
                               .to = {},
                               .offset = offset,
@@ -187,18 +187,18 @@ class SimFile final : public env::File {
   Result<void> sync() override {
     TRY(changeable());
     return world_->perform(
-        {.kind = OpKind::sync, .path = name()}, [this] { world_->medium.sync(file_); },
+        {.kind = DiskOp::sync, .path = name()}, [this] { world_->medium.sync(file_); },
         [this] { world_->medium.fail_sync(file_); });
   }
   Result<void> resize(uint64_t size) override {
     TRY(changeable());
-    return world_->perform({.kind = OpKind::resize, .path = name(), .to = {}, .size = size},
+    return world_->perform({.kind = DiskOp::resize, .path = name(), .to = {}, .size = size},
                            [this, size] { world_->medium.resize(file_, size); });
   }
   Result<void> allocate(uint64_t size) override {
     TRY(changeable());
     bool fits = true;
-    TRY(world_->perform({.kind = OpKind::allocate, .path = name(), .to = {}, .size = size},
+    TRY(world_->perform({.kind = DiskOp::allocate, .path = name(), .to = {}, .size = size},
                         [&] { fits = world_->medium.allocate(file_, size); }));
     if (!fits) {
       return fail(Code::no_space, "allocation of " + std::to_string(size) + " bytes for file " +
@@ -245,7 +245,7 @@ Result<std::unique_ptr<env::File>> SimDisk::open(std::string_view path, env::Ope
     if (medium.free_bytes() < kSectorBytes) {
       return fail(Code::no_space, "file " + quote(path) + ": no space left on the disk");
     }
-    TRY(world_->perform({.kind = OpKind::create, .path = std::string(path)},
+    TRY(world_->perform({.kind = DiskOp::create, .path = std::string(path)},
                         [&] { found = medium.create(path, false); }));
   }
   if (!found) return fail(missing(path));
@@ -273,7 +273,7 @@ Result<void> SimDisk::make_directory(std::string_view path) {
     return fail(Code::io_error, "directory " + quote(path) + ": a file has that name");
   }
   if (!world_->medium.is_directory(directory_of(path))) return fail(missing(directory_of(path)));
-  return world_->perform({.kind = OpKind::make_directory, .path = std::string(path)},
+  return world_->perform({.kind = DiskOp::make_directory, .path = std::string(path)},
                          [&] { world_->medium.create(path, true); });
 }
 
@@ -285,7 +285,7 @@ Result<void> SimDisk::rename(std::string_view from, std::string_view to) {
     return fail(Code::io_error, "rename of " + quote(from) + " to " + quote(to) +
                                     ": only files can be renamed here");
   }
-  return world_->perform({.kind = OpKind::rename, .path = std::string(from), .to = std::string(to)},
+  return world_->perform({.kind = DiskOp::rename, .path = std::string(from), .to = std::string(to)},
                          [&] { world_->medium.rename(from, to); });
 }
 
@@ -295,7 +295,7 @@ Result<void> SimDisk::remove(std::string_view path) {
   if (world_->medium.is_directory(path) && !world_->medium.list(path).empty()) {
     return fail(Code::io_error, "directory " + quote(path) + ": is not empty");
   }
-  return world_->perform({.kind = OpKind::remove, .path = std::string(path)},
+  return world_->perform({.kind = DiskOp::remove, .path = std::string(path)},
                          [&] { world_->medium.remove(path); });
 }
 
@@ -303,7 +303,7 @@ Result<void> SimDisk::sync_directory(std::string_view directory) {
   TRY(world_->usable());
   if (!world_->medium.is_directory(directory)) return fail(missing(directory));
   return world_->perform(
-      {.kind = OpKind::sync_directory, .path = std::string(directory)},
+      {.kind = DiskOp::sync_directory, .path = std::string(directory)},
       [&] { world_->medium.sync_directory(directory); },
       [&] { world_->medium.fail_sync_directory(directory); });
 }
@@ -316,7 +316,7 @@ Result<uint64_t> SimDisk::free_bytes() {
 Result<void> SimDisk::lock(std::string_view path) {
   TRY(world_->usable());
   if (!world_->medium.find(path)) {
-    TRY(world_->perform({.kind = OpKind::create, .path = std::string(path)},
+    TRY(world_->perform({.kind = DiskOp::create, .path = std::string(path)},
                         [&] { world_->medium.create(path, false); }));
   }
   if (!world_->locks.emplace(path).second) {
@@ -441,18 +441,18 @@ std::optional<std::string> SimDisk::peek(std::string_view path) const {
 
 // --- Names of things
 
-std::string_view op_kind_name(OpKind kind) {
+std::string_view disk_op_name(DiskOp kind) {
   switch (kind) {
-    case OpKind::write: return "write";
-    case OpKind::sync: return "sync";
-    case OpKind::resize: return "resize";
-    case OpKind::allocate: return "allocate";
-    case OpKind::create: return "create";
-    case OpKind::make_directory: return "make_directory";
-    case OpKind::rename: return "rename";
-    case OpKind::remove: return "remove";
-    case OpKind::sync_directory: return "sync_directory";
-    case OpKind::read: return "read";
+    case DiskOp::write: return "write";
+    case DiskOp::sync: return "sync";
+    case DiskOp::resize: return "resize";
+    case DiskOp::allocate: return "allocate";
+    case DiskOp::create: return "create";
+    case DiskOp::make_directory: return "make_directory";
+    case DiskOp::rename: return "rename";
+    case DiskOp::remove: return "remove";
+    case DiskOp::sync_directory: return "sync_directory";
+    case DiskOp::read: return "read";
   }
   UNREACHABLE();
 }
@@ -479,7 +479,7 @@ std::string_view moment_name(Moment moment) {
 
 std::string to_string(const Operation& operation) {
   std::string text = std::to_string(operation.number) + ' ' +
-                     std::string(op_kind_name(operation.kind)) + ' ' + operation.path;
+                     std::string(disk_op_name(operation.kind)) + ' ' + operation.path;
   if (!operation.to.empty()) text += " to " + operation.to;
   if (operation.offset != 0) text += " offset " + std::to_string(operation.offset);
   if (operation.size != 0) text += " size " + std::to_string(operation.size);

@@ -23,7 +23,7 @@
 
 namespace doozer::sim {
 
-enum class OpKind : uint8_t {
+enum class DiskOp : uint8_t {
   write,
   sync,
   resize,
@@ -35,12 +35,12 @@ enum class OpKind : uint8_t {
   sync_directory,
   read,  ///< not mutating; numbered apart, from 1
 };
-std::string_view op_kind_name(OpKind kind);
+std::string_view disk_op_name(DiskOp kind);
 
 /// One call, as it stands in the log of operations.
 struct Operation {
   uint64_t number = 0;
-  OpKind kind = OpKind::write;
+  DiskOp kind = DiskOp::write;
   std::string path = {};  ///< of a file: as it is called now, else as it was opened
   std::string to = {};    ///< rename
   uint64_t offset = 0;

@@ -529,7 +529,7 @@ TEST(SimDisk, AJudgeSeesEveryOperationAndDecides) {
   SimDisk disk;
   disk.on_operation([](const Operation& operation) {
     Fate fate;
-    if (operation.kind == OpKind::sync && operation.path == "b") fate.kind = Fate::Kind::fail;
+    if (operation.kind == DiskOp::sync && operation.path == "b") fate.kind = Fate::Kind::fail;
     return fate;
   });
   EXPECT_TRUE(open(disk, "a", OpenMode::create)->sync());

@@ -8,11 +8,28 @@
 namespace doozer::sim {
 
 SimClock::SimClock(const SimClockOptions& options)
-    : now_us_(options.start_us),
+    : options_(options),
+      now_us_(options.start_us),
       wall_offset_us_(options.wall_start_us - static_cast<int64_t>(options.start_us)) {}
 
+uint64_t SimClock::now_us() const {
+  const auto passed = static_cast<int64_t>(now_us_ - options_.start_us);
+  return now_us_ + static_cast<uint64_t>(passed * options_.drift_ppm / 1'000'000);
+}
+
+/// The first moment of the world at which the own clock shows `own_us`.
+uint64_t SimClock::world_at(uint64_t own_us) const {
+  if (options_.drift_ppm == 0) return own_us;
+  if (own_us <= now_us()) return own_us < now_us_ ? own_us : now_us_;
+  const uint64_t passed = own_us - options_.start_us;
+  const auto rate = static_cast<uint64_t>(1'000'000 + options_.drift_ppm);
+  // Far beyond any run: a timer that is never due.
+  if (passed > UINT64_MAX / 1'000'000) return UINT64_MAX;
+  return options_.start_us + (passed * 1'000'000 + rate - 1) / rate;
+}
+
 env::TimerId SimClock::at(uint64_t when_us, UniqueFunction<void()> then) {
-  const Key key{when_us, ++sequence_};
+  const Key key{world_at(when_us), ++sequence_};
   const env::TimerId id = key.sequence;
   timers_.emplace(id, key);
   events_.emplace(key, Event{Phase::timers, [this, id, then = std::move(then)]() mutable {
@@ -76,6 +93,7 @@ bool SimClock::run_turn() {
     run_phase(phase, due);
   }
   for (UniqueFunction<void()>& hook : hooks_) hook();
+  now_us_ += options_.turn_us + options_.event_us * due.size();
   return true;
 }
 
@@ -147,11 +165,11 @@ void SimLanes::begin_next(const std::shared_ptr<State>& state, env::Lane lane) {
   State::LaneState& at = state->lane(lane);
   at.busy = !at.waiting.empty();
   if (!at.busy) return;
-  const uint64_t begin_us = std::max(state->clock.now_us(), at.stalled_until_us);
+  const uint64_t begin_us = std::max(state->clock.world_us(), at.stalled_until_us);
   state->clock.beside(begin_us, [state, lane] {
     if (state->gone) return;
     State::LaneState& here = state->lane(lane);
-    if (state->clock.now_us() < here.stalled_until_us) {  // stalled meanwhile
+    if (state->clock.world_us() < here.stalled_until_us) {  // stalled meanwhile
       begin_next(state, lane);
       return;
     }
@@ -164,7 +182,7 @@ void SimLanes::begin_next(const std::shared_ptr<State>& state, env::Lane lane) {
     if (state->options.job_jitter_us > 0) {
       took_us += state->rng.below(state->options.job_jitter_us + 1);
     }
-    const uint64_t end_us = state->clock.now_us() + took_us;
+    const uint64_t end_us = state->clock.world_us() + took_us;
     state->clock.enqueue(
         Phase::disk, end_us,
         [state, lane, heard = std::move(done), result = std::move(result)]() mutable {
@@ -190,7 +208,7 @@ SimWork::SimWork(SimClock& clock, uint64_t job_us) : clock_(clock), job_us_(job_
 
 void SimWork::submit(UniqueFunction<void()> job, UniqueFunction<void()> done) {
   job();
-  clock_.enqueue(Phase::disk, clock_.now_us() + job_us_, std::move(done));
+  clock_.enqueue(Phase::disk, clock_.world_us() + job_us_, std::move(done));
 }
 
 }  // namespace doozer::sim

@@ -4,6 +4,10 @@
 // A SimClock belongs to one process: destroying it (and its lanes) is how a process dies, and what
 // was to run then never runs. Nothing runs but inside run_turn(); time passes only between turns,
 // by charge() and by stall_until().
+//
+// There are two times. The world's is one for all processes and orders everything in sim/:
+// world_us(), enqueue(), next_us(). The server's own is what its hardware makes of it, faster or
+// slower by a drift: now_us(), at(). Without drift and offset they are the same number.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +32,11 @@ class SimDisk;
 enum class Phase : uint8_t { timers, control, disk, bulk, clients, posted };
 
 struct SimClockOptions {
-  uint64_t start_us = 1'000'000;
+  uint64_t start_us = 1'000'000;  ///< of the world's time
   int64_t wall_start_us = 1'750'000'000'000'000;
+  int64_t drift_ppm = 0;  ///< the own clock gains so many microseconds in a second of the world
+  uint64_t turn_us = 0;   ///< what each turn of the loop takes
+  uint64_t event_us = 0;  ///< and each thing done in it
 };
 
 class SimClock final : public env::Clock {
@@ -37,20 +44,23 @@ class SimClock final : public env::Clock {
   explicit SimClock(const SimClockOptions& options = {});
 
   // --- env::Clock
-  uint64_t now_us() const override { return now_us_; }
-  int64_t wall_us() const override { return static_cast<int64_t>(now_us_) + wall_offset_us_; }
+  uint64_t now_us() const override;
+  int64_t wall_us() const override { return static_cast<int64_t>(now_us()) + wall_offset_us_; }
   env::TimerId at(uint64_t when_us, UniqueFunction<void()> then) override;
   void cancel(env::TimerId timer) override;
   void post(UniqueFunction<void()> slice) override;
   void at_turn_end(UniqueFunction<void()> hook) override;
 
-  // --- For the rest of sim/
+  // --- For the rest of sim/, in the world's time
+  uint64_t world_us() const { return now_us_; }
+  /// The clock of a process that had nothing to do goes on to the present. Never back.
+  void advance_to(uint64_t us) { now_us_ = us > now_us_ ? us : now_us_; }
   /// Runs `then` in that phase of a turn at or after `when_us`.
   void enqueue(Phase phase, uint64_t when_us, UniqueFunction<void()> then);
   /// Runs `then` at `when_us`, beside the loop (a helper thread): not in a turn, no hooks.
   void beside(uint64_t when_us, UniqueFunction<void()> then);
   /// Lets the wall clock jump; now_us() does not.
-  void set_wall(int64_t wall_us) { wall_offset_us_ = wall_us - static_cast<int64_t>(now_us_); }
+  void set_wall(int64_t wall_us) { wall_offset_us_ = wall_us - static_cast<int64_t>(now_us()); }
   /// The step that runs takes so long.
   void charge(uint64_t us) { now_us_ += us; }
   /// The loop's thread gets no time before `until_us`; what runs beside it does.
@@ -79,8 +89,10 @@ class SimClock final : public env::Clock {
     UniqueFunction<void()> then;
   };
   void run_phase(Phase phase, const std::vector<Key>& due);
+  uint64_t world_at(uint64_t own_us) const;
 
-  uint64_t now_us_;
+  SimClockOptions options_;
+  uint64_t now_us_;  ///< of the world
   int64_t wall_offset_us_;
   uint64_t stalled_until_us_ = 0;
   uint64_t sequence_ = 0;

@@ -56,6 +56,40 @@ TEST(SimClock, TimersRunInTheOrderOfTheirTimesAndThenOfTheirMaking) {
   EXPECT_EQ(diary.text, "10:a 10:b 20:c ");
 }
 
+TEST(SimClock, ADriftingClockRunsFasterOrSlowerThanTheWorld) {
+  struct Case {
+    int64_t drift_ppm;
+    uint64_t own_us;  ///< after a second of the world
+  };
+  for (const Case& c : {Case{10'000, 1'010'000}, Case{-10'000, 990'000}, Case{0, 1'000'000}}) {
+    SimClock clock({.drift_ppm = c.drift_ppm});
+    const uint64_t start = clock.now_us();
+    clock.run_until(start + 1'000'000);
+    EXPECT_EQ(clock.now_us() - start, c.own_us);
+    EXPECT_EQ(clock.world_us() - start, 1'000'000U);
+    const uint64_t due = clock.now_us() + 333'333;
+    uint64_t ran_at = 0;
+    clock.at(due, [&] { ran_at = clock.now_us(); });
+    clock.run_turn();
+    EXPECT_GE(ran_at, due) << "never early";
+    EXPECT_LE(ran_at, due + 1);
+    bool ran = false;
+    clock.at(clock.now_us() - 1, [&] { ran = true; });
+    EXPECT_EQ(clock.next_us(), clock.world_us()) << "what is due is due now";
+    clock.run_turn();
+    EXPECT_TRUE(ran);
+  }
+}
+
+TEST(SimClock, TurnsTakeTheirTime) {
+  SimClock clock({.turn_us = 10, .event_us = 3});
+  const uint64_t start = clock.world_us();
+  clock.post([] {});
+  clock.post([] {});
+  clock.run_turn();
+  EXPECT_EQ(clock.world_us() - start, 16U);
+}
+
 TEST(SimClock, WhatATurnPostsRunsInTheNext) {
   SimClock clock;
   Diary diary(clock);

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/limits.h"
 
 namespace doozer::sim {
@@ -15,11 +16,15 @@ namespace net_detail {
 // One side of a connection. Lives while a stream or an event that is under way needs it.
 struct End : std::enable_shared_from_this<End> {
   SimNetwork* network = nullptr;
-  SimClock* clock = nullptr;            ///< null once the process is gone
+  SimClock* clock = nullptr;  ///< null once the process is gone
+  std::string host;
   env::StreamEvents* events = nullptr;  ///< null: not attached yet, or the stream is destroyed
   env::StreamClass stream_class = env::StreamClass::client;
   std::weak_ptr<End> peer;
   std::string peer_address;
+  std::string peer_host;
+  Path* path = nullptr;  ///< to the peer
+  bool linked = false;   ///< there is, or was, a peer
 
   // Sending.
   std::string unsent;
@@ -27,6 +32,12 @@ struct End : std::enable_shared_from_this<End> {
   bool shut = false;     ///< no more bytes after `unsent`
   bool end_sent = false;
   uint64_t last_arrival_us = 0;  ///< at the peer: pieces keep their order
+
+  struct Held {
+    uint64_t bytes;
+    UniqueFunction<void()> run;
+  };
+  std::deque<Held> held;  ///< sent, and kept back by the path
 
   // Receiving.
   std::deque<std::string> arrived;
@@ -44,24 +55,67 @@ struct End : std::enable_shared_from_this<End> {
     UNREACHABLE();
   }
 
-  // Runs `then` at the other side, after the latency, in order, unless its process is gone.
+  /// Runs `then` at the other side when it gets there, in order; back there it waits for a heal.
   template <typename F>
-  void at_peer(F then) {
+  void at_peer(F then, uint64_t bytes = 0) {
     const auto other = peer.lock();
-    if (!other || other->clock == nullptr || clock == nullptr) return;
-    last_arrival_us = std::max(last_arrival_us, clock->now_us() + network->latency());
-    other->clock->enqueue(other->phase(), last_arrival_us,
-                          [other, run = std::move(then)]() mutable { run(*other); });
+    if (clock == nullptr) return;
+    if (!other || other->clock == nullptr) return hear_of_the_dead(bytes);
+    UniqueFunction<void()> run = [other, step = std::move(then)]() mutable { step(*other); };
+    if (held.empty() && !path->faults.holds(bytes)) {
+      return travel(*other, clock->world_us(), bytes, std::move(run));
+    }
+    if (held.empty()) path->holds.push_back(shared_from_this());
+    held.push_back({bytes, std::move(run)});
+  }
+
+  void travel(End& other, uint64_t now_us, uint64_t bytes, UniqueFunction<void()> run) {
+    uint64_t arrival_us = now_us + network->latency();
+    if (!path->faults.clear()) arrival_us += path->extra_us(now_us, bytes, network->rng_);
+    last_arrival_us = std::max(last_arrival_us, arrival_us);
+    other.clock->enqueue(other.phase(), last_arrival_us, std::move(run));
+  }
+
+  /// A reset is sent once: what a cut swallows is not sent again.
+  void reset_peer() {
+    if (path->faults.holds(0)) return;
+    at_peer([](End& other) { other.fail({Code::closed, "connection reset by peer"}); });
+  }
+
+  /// Bytes to a process that is gone: its machine, if that is up, answers with a reset.
+  void hear_of_the_dead(uint64_t bytes) {
+    if (bytes == 0 || !linked || network->vanished_.contains(peer_host)) return;
+    if (path->faults.holds(bytes) || network->path(peer_host, host).faults.holds(0)) return;
+    fail_at(clock->world_us() + 2 * network->latency(), "connection reset by peer");
+  }
+
+  void fail_at(uint64_t when_us, const char* why) {
+    clock->enqueue(phase(), when_us,
+                   [self = shared_from_this(), why] { self->fail({Code::closed, why}); });
+  }
+
+  /// What was held goes on, as far as it may.
+  void release(uint64_t now_us, uint64_t resend_us) {
+    const auto other = peer.lock();
+    if (!other || other->clock == nullptr || clock == nullptr) return held.clear();
+    while (!held.empty() && !path->faults.holds(held.front().bytes)) {
+      travel(*other, now_us + resend_us, held.front().bytes, std::move(held.front().run));
+      held.pop_front();
+    }
   }
 
   void push() {
+    if (!linked) return;
     const size_t window = network->options_.window_bytes;
     while (!unsent.empty() && in_flight < window) {
       const size_t size = std::min({unsent.size(), window - in_flight, kReadChunkBytes});
       std::string piece = unsent.substr(0, size);
       unsent.erase(0, size);
       in_flight += size;
-      at_peer([piece = std::move(piece)](End& other) mutable { other.arrive(std::move(piece)); });
+      network->note(piece, *this);
+      if (!path->faults.clear() && breaks()) return;
+      at_peer([piece = std::move(piece)](End& other) mutable { other.arrive(std::move(piece)); },
+              size);
     }
     if (unsent.empty() && shut && !end_sent) {
       end_sent = true;
@@ -69,10 +123,20 @@ struct End : std::enable_shared_from_this<End> {
     }
   }
 
+  /// True if a piece breaks the connection, for both sides.
+  bool breaks() {
+    const PathFaults& faults = path->faults;
+    const bool chance =
+        faults.resets_per_10k > 0 && network->rng_.chance(faults.resets_per_10k, 10'000);
+    if (!faults.reject && !chance) return false;
+    reset_peer();
+    fail_at(clock->world_us() + network->latency(), "connection reset by peer");
+    return true;
+  }
+
   void arrive(std::string piece) {
     if (dead) {
-      // Nobody is here any more: as TCP does, the sender is told by a reset.
-      at_peer([](End& other) { other.fail({Code::closed, "connection reset by peer"}); });
+      reset_peer();  // nobody is here any more
       return;
     }
     arrived.push_back(std::move(piece));
@@ -89,7 +153,7 @@ struct End : std::enable_shared_from_this<End> {
     if (!arrived.empty()) {
       const std::string piece = std::move(arrived.front());
       arrived.pop_front();
-      at_peer([size = piece.size()](End& other) { other.taken(size); });
+      acknowledge(piece.size());
       if (!arrived.empty() || end_arrived) schedule_delivery();
       events->on_bytes(piece);
     } else if (end_arrived) {
@@ -98,9 +162,20 @@ struct End : std::enable_shared_from_this<End> {
     }
   }
 
+  /// Tells the sender that so much was read; without an event if it waits for nothing.
+  void acknowledge(size_t size) {
+    const auto sender = peer.lock();
+    if (!sender) return;
+    if (sender->unsent.empty() && held.empty() && !path->faults.holds(0)) {
+      sender->in_flight -= std::min(size, sender->in_flight);
+    } else {
+      at_peer([size](End& other) { other.taken(size); });
+    }
+  }
+
   void schedule_delivery() {
     delivering = true;
-    clock->enqueue(phase(), clock->now_us(), [self = shared_from_this()] {
+    clock->enqueue(phase(), clock->world_us(), [self = shared_from_this()] {
       self->delivering = false;
       self->deliver();
     });
@@ -123,9 +198,10 @@ struct End : std::enable_shared_from_this<End> {
 
 struct Port {
   SimClock* clock = nullptr;
+  std::string host;
   env::AcceptEvents* events = nullptr;
   env::StreamClass stream_class = env::StreamClass::client;
-  std::vector<std::weak_ptr<End>>* ends = nullptr;
+  SimNet* net = nullptr;
 };
 
 namespace {
@@ -139,7 +215,7 @@ class SimStream final : public env::Stream {
     end_->dead = true;
     // Closing with bytes unread or unsent is a reset; otherwise the peer reads an end.
     if (!end_->arrived.empty() || !end_->unsent.empty()) {
-      end_->at_peer([](End& other) { other.fail({Code::closed, "connection reset by peer"}); });
+      end_->reset_peer();
     } else if (!end_->end_sent) {
       end_->end_sent = true;
       end_->at_peer([](End& other) { other.arrive_end(); });
@@ -208,27 +284,87 @@ using net_detail::End;
 using net_detail::Port;
 
 SimNetwork::SimNetwork(const SimNetworkOptions& options) : options_(options), rng_(options.seed) {}
-SimNetwork::~SimNetwork() = default;
+
+SimNetwork::~SimNetwork() {
+  for (auto& [hosts, path] : paths_) {
+    for (const auto& end : path.holds) end->held.clear();
+  }
+}
 
 uint64_t SimNetwork::latency() {
   return options_.latency_us + (options_.jitter_us > 0 ? rng_.below(options_.jitter_us + 1) : 0);
 }
 
+net_detail::Path& SimNetwork::path(const std::string& from, const std::string& to) {
+  return paths_[{from, to}];
+}
+
+const PathFaults& SimNetwork::faults(const std::string& from, const std::string& to) const {
+  static const PathFaults kNone;
+  const auto found = paths_.find({from, to});
+  return found == paths_.end() ? kNone : found->second.faults;
+}
+
+void SimNetwork::set_faults(const std::string& from, const std::string& to,
+                            const PathFaults& faults, uint64_t now_us) {
+  net_detail::Path& on = path(from, to);
+  const bool resends = on.faults.cut || on.faults.mtu_bytes != 0;
+  on.faults = faults;
+  auto waiting = std::exchange(on.holds, {});
+  for (const auto& end : waiting) {
+    const uint64_t resend_us = resends ? rng_.below(net_detail::kResendMostUs + 1) : 0;
+    end->release(now_us, resend_us);
+    if (!end->held.empty()) on.holds.push_back(end);
+  }
+  reset_orphans(to, now_us);
+  reset_orphans(from, now_us);
+}
+
+void SimNetwork::heal(uint64_t now_us) {
+  for (auto& [hosts, path] : paths_) {
+    if (!path.faults.clear()) set_faults(hosts.first, hosts.second, {}, now_us);
+  }
+}
+
+void SimNetwork::reset_orphans(const std::string& host, uint64_t now_us) {
+  if (vanished_.contains(host)) return;
+  for (const auto& weak : ends_.all()) {
+    const auto end = weak.lock();
+    if (!end || end->dead || end->clock == nullptr || end->peer_host != host || !end->linked)
+      continue;
+    const auto other = end->peer.lock();
+    const bool waits = end->in_flight > 0;  // and so it sends again
+    if (!waits || (other && other->clock != nullptr)) continue;
+    if (end->path->faults.holds(0) || faults(host, end->host).holds(0)) continue;
+    end->fail_at(now_us + rng_.below(net_detail::kResendMostUs + 1), "connection reset by peer");
+  }
+}
+
+void SimNetwork::note(std::string_view piece, const net_detail::End& from) {
+  ++stats_.pieces;
+  stats_.bytes += piece.size();
+  digest_ = hash64(piece, digest_ ^ from.clock->world_us());
+  digest_ = hash64(from.peer_address, digest_);
+}
+
 SimNet::SimNet(SimNetwork& network, SimClock& clock, std::string host)
-    : network_(network), clock_(clock), host_(std::move(host)) {}
+    : network_(network), clock_(clock), host_(std::move(host)) {
+  // The machine is up: it answers to what was sent to a process that is no more.
+  if (network_.vanished_.erase(host_) > 0) network_.reset_orphans(host_, clock_.world_us());
+}
 
 SimNet::~SimNet() { die(false); }
 
 void SimNet::die(bool silent) {
-  for (const auto& weak : ends_) {
+  if (silent) network_.vanished_.insert(host_);
+  for (const auto& weak : ends_.all()) {
     const auto end = weak.lock();
     if (!end || end->clock == nullptr) continue;
-    if (!silent && !end->dead) {
-      end->at_peer([](End& other) { other.fail({Code::closed, "connection reset by peer"}); });
-    }
+    if (!silent && !end->dead && end->linked) end->reset_peer();
     end->dead = true;
     end->events = nullptr;
     end->clock = nullptr;
+    end->held.clear();
   }
   ends_.clear();
   for (const auto& weak : listening_) {
@@ -249,54 +385,94 @@ Result<std::unique_ptr<env::Listener>> SimNet::listen(const env::ListenOptions& 
   }
   auto port = std::make_shared<Port>();
   port->clock = &clock_;
+  port->host = host_;
   port->events = &events;
   port->stream_class = options.stream_class;
-  port->ends = &ends_;
+  port->net = this;
   network_.ports_[address] = port;
   listening_.push_back(port);
   return std::make_unique<net_detail::SimListener>(address, port);
 }
 
+std::shared_ptr<End> SimNet::make_end(env::StreamClass stream_class, const std::string& peer) {
+  auto end = std::make_shared<End>();
+  end->network = &network_;
+  end->clock = &clock_;
+  end->host = host_;
+  end->stream_class = stream_class;
+  end->peer_address = peer;
+  end->peer_host = peer.substr(0, peer.rfind(':'));
+  end->path = &network_.path(host_, end->peer_host);
+  ends_.add(end);
+  network_.ends_.add(end);
+  return end;
+}
+
 std::unique_ptr<env::Stream> SimNet::dial(const env::DialOptions& options,
                                           env::StreamEvents& events) {
-  auto mine = std::make_shared<End>();
-  mine->network = &network_;
-  mine->clock = &clock_;
+  auto mine = make_end(options.stream_class, options.address);
   mine->events = &events;
-  mine->stream_class = options.stream_class;
-  mine->peer_address = options.address;
-  ends_.push_back(mine);
-  const auto found = network_.ports_.find(options.address);
-  const uint64_t arrival = clock_.now_us() + network_.latency();
-  if (found == network_.ports_.end() || found->second->events == nullptr) {
-    clock_.enqueue(mine->phase(), arrival, [mine, address = options.address] {
-      mine->fail({Code::refused, "cannot connect to " + address + ": connection refused"});
-    });
-    return std::make_unique<net_detail::SimStream>(mine);
+  connect(mine, clock_.world_us() + options.timeout_us, 0);
+  return std::make_unique<net_detail::SimStream>(mine);
+}
+
+/// Sends the `tries`-th SYN (from 0), and the next one when nothing comes of it.
+void SimNet::connect(const std::shared_ptr<End>& mine, uint64_t deadline_us, unsigned tries) {
+  const uint64_t now_us = clock_.world_us();
+  net_detail::Path& there = *mine->path;
+  net_detail::Path& back = network_.path(mine->peer_host, host_);
+  uint64_t arrival_us = now_us + network_.latency();
+  if (!there.faults.clear()) arrival_us += there.extra_us(now_us, 0, network_.rng_);
+  uint64_t return_us = arrival_us + network_.latency();
+  if (!back.faults.clear()) return_us += back.extra_us(now_us, 0, network_.rng_);
+  const bool lost = there.faults.holds(0) || back.faults.holds(0) || return_us >= deadline_us ||
+                    network_.vanished_.contains(mine->peer_host);
+  if (lost) {
+    const uint64_t again_us = now_us + (net_detail::kConnectAgainUs << tries);
+    clock_.enqueue(mine->phase(), std::min(again_us, deadline_us),
+                   [this, mine, deadline_us, tries, gives_up = again_us >= deadline_us] {
+                     if (mine->dead) return;
+                     if (!gives_up) return connect(mine, deadline_us, tries + 1);
+                     mine->fail({Code::timed_out, "cannot connect to " + mine->peer_address +
+                                                      ": connection timed out"});
+                   });
+    return;
   }
-  const std::shared_ptr<Port> port = found->second;
-  auto theirs = std::make_shared<End>();
-  theirs->network = &network_;
-  theirs->clock = port->clock;
-  theirs->stream_class = port->stream_class;
-  theirs->peer_address = host_ + ":" + std::to_string(network_.next_port_++);
+  const auto found = network_.ports_.find(mine->peer_address);
+  if (found == network_.ports_.end() || found->second->events == nullptr || there.faults.reject) {
+    clock_.enqueue(mine->phase(), return_us, [mine] {
+      mine->fail(
+          {Code::refused, "cannot connect to " + mine->peer_address + ": connection refused"});
+    });
+    return;
+  }
+  link(mine, found->second, arrival_us, return_us);
+}
+
+/// Both ends know each other; the listener's system answers even if its process is stopped.
+void SimNet::link(const std::shared_ptr<End>& mine, const std::shared_ptr<Port>& port,
+                  uint64_t arrival_us, uint64_t return_us) {
+  auto theirs =
+      port->net->make_end(port->stream_class, host_ + ":" + std::to_string(network_.next_port_++));
   theirs->peer = mine;
+  theirs->linked = true;
+  theirs->last_arrival_us = return_us;
   mine->peer = theirs;
-  port->ends->push_back(theirs);
-  mine->last_arrival_us = arrival;
+  mine->linked = true;
+  mine->last_arrival_us = arrival_us;
   // The connection keeps the other side alive until it is accepted.
-  port->clock->enqueue(theirs->phase(), arrival, [theirs, port] {
+  port->clock->enqueue(theirs->phase(), arrival_us, [theirs, port] {
     if (port->events == nullptr) {
       theirs->dead = true;
       theirs->at_peer([](End& other) { other.fail({Code::refused, "connection refused"}); });
       return;
     }
-    theirs->at_peer([](End& other) {
-      if (other.events != nullptr && !other.dead) other.events->on_connected();
-    });
     port->events->on_accept(std::make_unique<net_detail::SimAccepted>(theirs));
   });
-  return std::make_unique<net_detail::SimStream>(mine);
+  clock_.enqueue(mine->phase(), return_us, [mine] {
+    if (mine->events != nullptr && !mine->dead) mine->events->on_connected();
+  });
+  mine->push();
 }
 
 }  // namespace doozer::sim

@@ -85,7 +85,7 @@ TEST_F(ServerFaults, DoubtAboutACutTailEndsWithTheStartThatFoundIt) {
     const auto client = world_->connect();
     ask(*client, set_of("/a", "1"));
     world_->disk().on_operation([](const Operation& operation) -> Fate {
-      if (operation.kind != OpKind::sync) return {};
+      if (operation.kind != DiskOp::sync) return {};
       return {.kind = Fate::Kind::crash, .crash = CrashKind::machine_torn};
     });
     for (int i = 0; i < 20; ++i) client->send(set_of("/a", std::string(3'000, 'x')));
@@ -271,7 +271,7 @@ TEST_F(ServerFaults, ASnapshotThatFailsIsTriedAgainLaterAndNotAtOnce) {
   const auto client = world_->connect();
   int failures = 0;
   world_->disk().on_operation([&](const Operation& operation) -> Fate {
-    if (!operation.path.ends_with(".snap.tmp") || operation.kind != OpKind::sync) return {};
+    if (!operation.path.ends_with(".snap.tmp") || operation.kind != DiskOp::sync) return {};
     ++failures;
     return {.kind = Fate::Kind::fail, .code = Code::no_space};
   });

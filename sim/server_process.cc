@@ -13,9 +13,16 @@ Identity random_identity(Rng& rng) {
 
 std::string host_of(const std::string& address) { return address.substr(0, address.rfind(':')); }
 
+SimClockOptions clock_options(const ServerProcessOptions& options) {
+  SimClockOptions clock = options.clock;
+  clock.start_us = options.start_us;
+  return clock;
+}
+
 }  // namespace
 
 void SimLog::write(const LogRecord& record) {
+  if (listener_ != nullptr) return listener_->write(record);
   lines_.push_back(render_log_text(
       record, {.wall_us = clock_.wall_us(), .monotonic_us = clock_.now_us()}, false));
 }
@@ -29,15 +36,16 @@ bool SimLog::has(std::string_view text) const {
 
 ServerProcess::ServerProcess(SimNetwork& network, SimDisk& disk,
                              const ServerProcessOptions& options)
-    : clock_({.start_us = options.start_us, .wall_start_us = 1'750'000'000'000'000}),
+    : clock_(clock_options(options)),
       log_(clock_),
       lanes_(clock_, &disk, {.seed = options.seed, .job_us = 20, .job_jitter_us = 0}),
       net_(network, clock_, host_of(options.address)) {
+  log_.hand_to(options.log_listener);
   Rng rng(options.seed);
   server::ServerOptions server_options;
   server_options.config = options.config;
   server_options.config.listen = options.address;
-  server_options.config.log_level = LogLevel::debug;
+  server_options.config.log_level = options.log_level;
   server_options.secrets = options.secrets;
   server_options.hostname = "simulated";
   server_options.version = "sim";

@@ -21,12 +21,15 @@ class SimLog final : public LogSink {
  public:
   explicit SimLog(const SimClock& clock) : clock_(clock) {}
   void write(const LogRecord& record) override;
+  /// Hears of every record instead of its line being kept.
+  void hand_to(LogSink* listener) { listener_ = listener; }
   const std::vector<std::string>& lines() const { return lines_; }
   /// True if some line holds the text.
   bool has(std::string_view text) const;
 
  private:
   const SimClock& clock_;
+  LogSink* listener_ = nullptr;
   std::vector<std::string> lines_;
 };
 
@@ -37,12 +40,17 @@ struct ServerProcessOptions {
   server::Config config;  ///< `listen` is set from `address`
   server::StartSecrets secrets;
   server::SnapshotPolicy snapshots;
+  SimClockOptions clock = {.wall_start_us = 1'750'000'000'000'000};  ///< `start_us` is set
+  LogLevel log_level = LogLevel::debug;
+  LogSink* log_listener = nullptr;  ///< gets the records; otherwise log() keeps lines
 };
 
 class ServerProcess {
  public:
   ServerProcess(SimNetwork& network, SimDisk& disk, const ServerProcessOptions& options);
   ~ServerProcess();
+  /// The machine is off: nobody hears anything of it any more. Only its destruction may follow.
+  void vanish() { net_.die(true); }
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
 

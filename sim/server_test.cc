@@ -374,7 +374,7 @@ TEST_F(ServerTest, AFailedSyncStopsTheServerAndNamesTheLog) {
   ask(*client, request(wire::Verb::rev));
   world_->disk().on_operation([](const Operation& operation) {
     Fate fate;
-    if (operation.kind == OpKind::sync) fate.kind = Fate::Kind::fail;
+    if (operation.kind == DiskOp::sync) fate.kind = Fate::Kind::fail;
     return fate;
   });
   const int32_t tag = client->send(set_of("/x", "1"));

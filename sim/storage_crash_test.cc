@@ -201,17 +201,17 @@ std::set<std::string> situations_of(const Operation& operation) {
   std::set<std::string> found{operation.label};
   const bool log = operation.path.starts_with("log/");
   const bool temporary = operation.path.ends_with(".tmp");
-  if (log && !temporary && operation.kind == OpKind::write && operation.offset == 0) {
+  if (log && !temporary && operation.kind == DiskOp::write && operation.offset == 0) {
     found.insert("segment switch");
   }
   if (log && temporary && operation.label != "recovery") found.insert("segment preparation");
-  if (log && temporary && operation.label == "recovery" && operation.kind == OpKind::write) {
+  if (log && temporary && operation.label == "recovery" && operation.kind == DiskOp::write) {
     found.insert("recovery copying");
   }
-  if (operation.kind == OpKind::rename && operation.to.starts_with("snap/")) {
+  if (operation.kind == DiskOp::rename && operation.to.starts_with("snap/")) {
     found.insert("snapshot publication");
   }
-  if (operation.label == "log cut" && operation.kind == OpKind::remove) {
+  if (operation.label == "log cut" && operation.kind == DiskOp::remove) {
     found.insert(log ? "segment deletion" : "snapshot deletion");
   }
   return found;
@@ -222,7 +222,7 @@ std::set<std::string> situations_of(const Operation& operation) {
 TEST(StorageCrash, TheWorkloadIsTheSameEachTimeAndCrossesWhatItShould) {
   std::set<std::string> segments;
   for (const Operation& operation : reference_log()) {
-    if (operation.path.ends_with(".wal") && operation.kind == OpKind::write) {
+    if (operation.path.ends_with(".wal") && operation.kind == DiskOp::write) {
       segments.insert(operation.path);
     }
   }
@@ -365,7 +365,7 @@ TEST(StorageCrash, GeneratedHistoriesOfManyTermsAndCrashesKeepTheirPromises) {
 
 bool of_the_running_log(const Operation& operation) {
   return operation.path.starts_with("log/") && operation.path.ends_with(".wal") &&
-         (operation.kind == OpKind::write || operation.kind == OpKind::sync);
+         (operation.kind == DiskOp::write || operation.kind == DiskOp::sync);
 }
 
 TEST(StorageCrash, AnOperationThatFailsStopsTheLogOrHarmsNothing) {
@@ -447,7 +447,7 @@ TEST(StorageCrash, RotAboveTheNewestMarkerIsDoubtAndBelowItCorruption) {
   const Operation* last = nullptr;
   const auto& log = sound.log();
   for (const Operation& operation : log) {
-    if (operation.kind == OpKind::write && operation.path.ends_with(".wal")) last = &operation;
+    if (operation.kind == DiskOp::write && operation.path.ends_with(".wal")) last = &operation;
   }
   ASSERT_NE(last, nullptr);
   size_t doubtful = 0;

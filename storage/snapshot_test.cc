@@ -90,8 +90,8 @@ TEST_F(SnapshotTest, LargeOnesAreSyncedPiecewise) {
   uint64_t unsynced = 0;
   for (const sim::Operation& operation : disk_.log()) {
     if (!operation.path.ends_with(".snap.tmp")) continue;
-    if (operation.kind == sim::OpKind::sync) unsynced = 0;
-    if (operation.kind == sim::OpKind::write) unsynced += operation.size;
+    if (operation.kind == sim::DiskOp::sync) unsynced = 0;
+    if (operation.kind == sim::DiskOp::write) unsynced += operation.size;
     ASSERT_LE(unsynced, kBulkSyncBytes + kSnapshotStoredBytesMax);
   }
 }
