@@ -32,8 +32,8 @@ Outcome outcome_of(Code code, bool write) {
 
 }  // namespace
 
-LibraryAccess::LibraryAccess(Shared& shared, const ClientHost& host, uint64_t client,
-                             uint64_t seed, std::vector<std::string> servers)
+LibraryAccess::LibraryAccess(Shared& shared, const ClientHost& host, uint64_t client, uint64_t seed,
+                             std::vector<std::string> servers)
     : shared_(shared), host_(host), client_(client), session_(++shared.sessions) {
   auto core = client::Core::make(*host.clock, *host.net,
                                  options_of(shared.options, std::move(servers)), seed);
@@ -110,8 +110,8 @@ void LibraryAccess::read(size_t id, const Op& op, Done done) {
       return;
     case Action::stat:
       core_->stat(op.path, options, ending<Stat>(id, std::move(done), [](Op& into, Stat stat) {
-                    into.revision = stat.kind == Stat::Kind::directory ? kDirectoryRevision
-                                                                       : stat.revision;
+                    into.revision =
+                        stat.kind == Stat::Kind::directory ? kDirectoryRevision : stat.revision;
                     into.length = static_cast<uint64_t>(stat.length);
                   }));
       return;

@@ -26,8 +26,8 @@ class World {
     workload_ = std::make_unique<Workload>(
         options, std::vector<std::string>{server_.address},
         [this](size_t client) {
-          nets_.push_back(std::make_unique<SimNet>(network_, clock_,
-                                                   "10.1.0." + std::to_string(client + 1)));
+          nets_.push_back(
+              std::make_unique<SimNet>(network_, clock_, "10.1.0." + std::to_string(client + 1)));
           return ClientHost{.clock = &clock_, .net = nets_.back().get()};
         },
         history_);
