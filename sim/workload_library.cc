@@ -1,6 +1,5 @@
 #include "sim/workload_library.h"
 
-#include <chrono>
 #include <utility>
 
 #include "base/check.h"
@@ -16,8 +15,8 @@ Options options_of(const WorkloadOptions& given, std::vector<std::string> server
   options.request_timeout = Duration(given.give_up_us);
   options.silence_max = Duration(given.give_up_us);
   options.connect_timeout = Duration(given.give_up_us / 4);
-  options.backoff_min = std::chrono::milliseconds(20);
-  options.backoff_max = std::chrono::milliseconds(500);
+  options.backoff_min = Duration(20'000);
+  options.backoff_max = Duration(500'000);
   return options;
 }
 
