@@ -24,11 +24,18 @@ struct Figure {
   uint64_t RunResult::* value;
 };
 constexpr Figure kFigures[] = {
-    {"last_draw", &RunResult::last_draw}, {"digest", &RunResult::digest},
-    {"virtual_us", &RunResult::virtual_us}, {"turns", &RunResult::turns},
-    {"pieces", &RunResult::pieces},       {"ok", &RunResult::ok},
-    {"refused", &RunResult::refused},     {"unknown", &RunResult::unknown},
+    {"last_draw", &RunResult::last_draw},
+    {"digest", &RunResult::digest},
+    {"virtual_us", &RunResult::virtual_us},
+    {"turns", &RunResult::turns},
+    {"pieces", &RunResult::pieces},
+    {"ok", &RunResult::ok},
+    {"refused", &RunResult::refused},
+    {"unknown", &RunResult::unknown},
     {"owed", &RunResult::owed},
+    {"on_shared_files", &RunResult::on_shared_files},
+    {"overlapped", &RunResult::overlapped},
+    {"linear_unknown", &RunResult::linear_unknown},
 };
 
 /// The child: says what came of it, a line each; what else is printed is the words of its death.
@@ -65,7 +72,7 @@ std::string how_it_ended(int status) {
 }
 
 /// A line without its "=".
-void take_line(const std::string& line, Verdict& verdict, bool& over) {
+void take_line(const std::string& line, ChildVerdict& verdict, bool& over) {
   const size_t space = line.find(' ');
   const std::string key = line.substr(0, space);
   const std::string rest = space == std::string::npos ? "" : line.substr(space + 1);
@@ -80,8 +87,8 @@ void take_line(const std::string& line, Verdict& verdict, bool& over) {
   }
 }
 
-Verdict verdict_of(const std::string& said, int status) {
-  Verdict verdict;
+ChildVerdict verdict_of(const std::string& said, int status) {
+  ChildVerdict verdict;
   bool over = false;
   std::vector<std::string> last_words;
   for (size_t at = 0; at < said.size();) {
@@ -125,7 +132,7 @@ ChildRun::~ChildRun() {
   waitpid(pid_, nullptr, 0);
 }
 
-std::optional<Verdict> ChildRun::advance() {
+std::optional<ChildVerdict> ChildRun::advance() {
   char bytes[4096];
   const ssize_t got = read(read_end_, bytes, sizeof bytes);
   if (got > 0) {
@@ -138,7 +145,7 @@ std::optional<Verdict> ChildRun::advance() {
   return verdict_of(said_, status);
 }
 
-Verdict run_child(const Plan& plan, bool twice) {
+ChildVerdict run_child(const Plan& plan, bool twice) {
   ChildRun child(plan, twice);
   for (;;) {
     if (auto verdict = child.advance()) return *verdict;
@@ -147,9 +154,9 @@ Verdict run_child(const Plan& plan, bool twice) {
 
 void run_batch(uint64_t count, unsigned jobs, const std::function<Plan(uint64_t)>& plan_of,
                const std::function<bool(uint64_t)>& twice,
-               const std::function<bool(uint64_t, const Verdict&)>& done) {
+               const std::function<bool(uint64_t, const ChildVerdict&)>& done) {
   std::map<uint64_t, std::unique_ptr<ChildRun>> running;
-  std::map<uint64_t, Verdict> finished;  // waiting for earlier ones
+  std::map<uint64_t, ChildVerdict> finished;  // waiting for earlier ones
   uint64_t begun = 0;
   for (uint64_t told = 0; told < count;) {
     while (begun < count && running.size() < jobs) {

@@ -16,7 +16,7 @@
 namespace doozer::sim {
 
 /// What came of a plan.
-struct Verdict {
+struct ChildVerdict {
   RunResult result = {};
   std::vector<std::string> failures = {};  ///< of the run, or how its process ended
   std::map<std::string, uint64_t> probes = {};
@@ -34,7 +34,7 @@ class ChildRun {
   /// To be polled for reading.
   int descriptor() const { return read_end_; }
   /// Reads what is there; the verdict once it is over.
-  std::optional<Verdict> advance();
+  std::optional<ChildVerdict> advance();
 
  private:
   int read_end_ = -1;
@@ -42,12 +42,12 @@ class ChildRun {
   std::string said_;
 };
 
-Verdict run_child(const Plan& plan, bool twice);
+ChildVerdict run_child(const Plan& plan, bool twice);
 
 /// Runs `count` plans, at most `jobs` at a time; `done` hears them in the order of their numbers
 /// and answers false to end it early.
 void run_batch(uint64_t count, unsigned jobs, const std::function<Plan(uint64_t)>& plan_of,
                const std::function<bool(uint64_t)>& twice,
-               const std::function<bool(uint64_t, const Verdict&)>& done);
+               const std::function<bool(uint64_t, const ChildVerdict&)>& done);
 
 }  // namespace doozer::sim

@@ -9,12 +9,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::vector<std::string> strings(const Json& status, const char* key) {
+/// All that the server calls members; itself alone if it knows of no others.
+std::vector<std::string> members(const Json& status) {
   std::vector<std::string> found;
-  const auto at = status.find(key);
-  if (at == status.end() || !at->is_array()) return found;
-  for (const Json& entry : *at) {
-    if (entry.is_string()) found.push_back(entry.get<std::string>());
+  const auto servers = status.find("servers");
+  if (servers == status.end()) return {status.value("identity", "")};
+  for (const Json& server : *servers) {
+    if (server.value("role", "") == "member") found.push_back(server.value("identity", ""));
   }
   return found;
 }
@@ -30,10 +31,9 @@ std::optional<ServerFacts> facts_of(Host& host) {
                     .cluster = status.value("cluster", ""),
                     .leads = status.value("role", "") == "leader",
                     .term = status.value("term", uint64_t{0}),
+                    .incarnation = status.value("incarnation", uint64_t{0}),
                     .applied = status.value("applied_index", uint64_t{0}),
-                    .configuration = {.voters = strings(status, "voters"),
-                                      .old_voters = strings(status, "old_voters")}};
-  if (facts.configuration.voters.empty()) facts.configuration.voters = {facts.identity};
+                    .configuration = {.voters = members(status), .old_voters = {}}};
   return facts;
 }
 

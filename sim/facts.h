@@ -22,6 +22,7 @@ struct ServerFacts {
   std::string cluster;
   bool leads = false;
   uint64_t term = 0;
+  uint64_t incarnation = 0;
   uint64_t applied = 0;
   Voters configuration;
 };

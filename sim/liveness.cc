@@ -5,8 +5,8 @@
 namespace doozer::sim {
 namespace {
 
-constexpr uint64_t kFairDelayUs = 20'000;    ///< what a path may be late without being harmed
-constexpr uint64_t kFairSyncUs = 20'000;     ///< and a disk
+constexpr uint64_t kFairDelayUs = 20'000;  ///< what a path may be late without being harmed
+constexpr uint64_t kFairSyncUs = 20'000;   ///< and a disk
 constexpr uint64_t kFairBytesPerSecond = 10'000'000;
 constexpr uint32_t kFairLossPerMille = 10;
 

@@ -77,7 +77,7 @@ void Drawing::shape() {
 }
 
 void Drawing::networks() {
-  static constexpr StepKind kKinds[] = {StepKind::delay, StepKind::slow,  StepKind::mtu,
+  static constexpr StepKind kKinds[] = {StepKind::delay, StepKind::slow,   StepKind::mtu,
                                         StepKind::loss,  StepKind::resets, StepKind::clog,
                                         StepKind::reject};
   // A few kinds in one plan: all at once hide each other.
@@ -131,8 +131,8 @@ void Drawing::flapping() {
 
 void Drawing::processes() {
   for (uint64_t i = times(2 * kSecond); i > 0; --i) {
-    Step& step = add(rng_.chance(1, 4) ? StepKind::stop : StepKind::kill,
-                     time_between(50'000, 5 * kSecond));
+    Step& step =
+        add(rng_.chance(1, 4) ? StepKind::stop : StepKind::kill, time_between(50'000, 5 * kSecond));
     step.a = rng_.chance(1, 12) ? Who{Who::Kind::servers} : someone();
   }
 }
@@ -159,8 +159,8 @@ void Drawing::pauses() {
 void Drawing::slow_disks() {
   for (uint64_t i = times(3 * kSecond); i > 0; --i) {
     const bool stuck = rng_.chance(1, 3);
-    Step& step = add(stuck ? StepKind::stuck_sync : StepKind::slow_sync,
-                     time_between(200'000, 6 * kSecond));
+    Step& step =
+        add(stuck ? StepKind::stuck_sync : StepKind::slow_sync, time_between(200'000, 6 * kSecond));
     step.a = rng_.chance(1, 8) ? Who{Who::Kind::servers} : someone();
     if (!stuck) step.amount = time_between(1'000, 1'500'000);
   }
@@ -257,10 +257,10 @@ Plan Drawing::draw() {
     uint64_t percent;
   };
   static constexpr Chance kFamilies[] = {
-      {&Drawing::networks, 35},      {&Drawing::partitions, 45}, {&Drawing::flapping, 20},
-      {&Drawing::processes, 40},     {&Drawing::machines, 35},   {&Drawing::pauses, 30},
-      {&Drawing::slow_disks, 25},    {&Drawing::failing_disks, 15}, {&Drawing::lost_disk, 15},
-      {&Drawing::clocks, 30},        {&Drawing::membership, 20}, {&Drawing::load, 20}};
+      {&Drawing::networks, 35},   {&Drawing::partitions, 45},    {&Drawing::flapping, 20},
+      {&Drawing::processes, 40},  {&Drawing::machines, 35},      {&Drawing::pauses, 30},
+      {&Drawing::slow_disks, 25}, {&Drawing::failing_disks, 15}, {&Drawing::lost_disk, 15},
+      {&Drawing::clocks, 30},     {&Drawing::membership, 20},    {&Drawing::load, 20}};
   shape();
   for (const Chance& chance : kFamilies) {
     if (rng_.chance(chance.percent, 100)) (this->*chance.family)();

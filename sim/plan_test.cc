@@ -84,10 +84,15 @@ TEST(Plan, WhatIsWrongIsNamedWithItsLine) {
 }
 
 TEST(Plan, TimesAreWrittenShortAndReadBack) {
-  const std::pair<uint64_t, const char*> cases[] = {
-      {0, "0s"},           {1, "1us"},           {1'000, "1ms"},
-      {999'000, "999ms"},  {1'000'000, "1s"},    {1'500'000, "1.5s"},
-      {1'050'000, "1.05s"}, {61'001'000, "61.001s"}, {1'000'001, "1000001us"}};
+  const std::pair<uint64_t, const char*> cases[] = {{0, "0s"},
+                                                    {1, "1us"},
+                                                    {1'000, "1ms"},
+                                                    {999'000, "999ms"},
+                                                    {1'000'000, "1s"},
+                                                    {1'500'000, "1.5s"},
+                                                    {1'050'000, "1.05s"},
+                                                    {61'001'000, "61.001s"},
+                                                    {1'000'001, "1000001us"}};
   for (const auto& [us, text] : cases) EXPECT_EQ(time_text(us), text);
 }
 
@@ -184,8 +189,7 @@ TEST(Shrink, LeavesOnlyTheStepsThatMatter) {
 
 TEST(Shrink, AsksNoMoreOftenThanItMay) {
   uint64_t asked = 0;
-  shrink_plan(
-      draw_plan(5), [&](const Plan&) { return ++asked % 2 == 0; }, 25);
+  shrink_plan(draw_plan(5), [&](const Plan&) { return ++asked % 2 == 0; }, 25);
   EXPECT_EQ(asked, 25U);
 }
 

@@ -4,11 +4,12 @@
 #include <memory>
 #include <utility>
 
+#include "sim/checkers/judge.h"
 #include "sim/cluster_world.h"
 #include "sim/facts.h"
-#include "sim/judge.h"
 #include "sim/liveness.h"
 #include "sim/nemesis.h"
+#include "sim/replica_watch.h"
 #include "sim/workload.h"
 
 namespace doozer::sim {
@@ -20,6 +21,7 @@ constexpr uint64_t kLookUs = 50'000;     ///< between two looks at what was prom
 constexpr uint64_t kQuietUsMax = 30'000'000;
 constexpr uint64_t kAuditUsMax = 60'000'000;
 constexpr uint64_t kConvergeUsMax = 30'000'000;
+constexpr uint64_t kLinearSteps = 300'000;  ///< of the search, for each file
 
 /// So many clients of every kind, in a fixed order of kinds, rarer ones last.
 WorkloadOptions workload_of(const Plan& plan, uint64_t seed) {
@@ -66,6 +68,7 @@ class Run {
   void hurt();
   void heal();
   void wind_up();
+  void judge_history();
   void look();
   void watch_for(uint64_t us);
   bool booted();
@@ -192,8 +195,7 @@ bool Run::converged() {
 /// The clients finish, read everything again, and all servers come to the same state.
 void Run::wind_up() {
   workload_->stop_issuing();
-  if (!world_.run_until([this] { return workload_->quiesced(); },
-                        world_.now_us() + kQuietUsMax)) {
+  if (!world_.run_until([this] { return workload_->quiesced(); }, world_.now_us() + kQuietUsMax)) {
     return fail("a client still waits for an answer " + time_text(kQuietUsMax) +
                 " after the last request");
   }
@@ -207,6 +209,21 @@ void Run::wind_up() {
   }
 }
 
+void Run::judge_history() {
+  const Verdict verdict = judge(history_, kLinearSteps);
+  for (const Violation& violation : verdict.report.violations()) {
+    fail(violation.rule + ": " + violation.what);
+  }
+  const WorkloadStatistics& work = workload_->statistics();
+  result_.ok = work.ok;
+  result_.refused = work.refused;
+  result_.unknown = work.unknown;
+  result_.owed = liveness_->judged();
+  result_.on_shared_files = verdict.overlap.operations;
+  result_.overlapped = verdict.overlap.overlapped;
+  result_.linear_unknown = verdict.linear_unknown;
+}
+
 RunResult Run::run() {
   world_.on_turn([this](uint64_t number) { replicas_.on_turn(number); });
   world_.on_life([this](uint64_t number, bool alive) { replicas_.on_life(number, alive); });
@@ -216,12 +233,7 @@ RunResult Run::run() {
     if (result_.failures.empty()) heal();
     if (result_.failures.empty()) wind_up();
     say_work();
-    for (const std::string& broken : judge(history_)) fail(broken);
-    const WorkloadStatistics& work = workload_->statistics();
-    result_.ok = work.ok;
-    result_.refused = work.refused;
-    result_.unknown = work.unknown;
-    result_.owed = liveness_->judged();
+    judge_history();
   }
   result_.last_draw = world_.rng().next();
   result_.digest = world_.digest();
@@ -233,8 +245,6 @@ RunResult Run::run() {
 
 }  // namespace
 
-RunResult run_plan(const Plan& plan, Timeline& timeline) {
-  return Run(plan, timeline).run();
-}
+RunResult run_plan(const Plan& plan, Timeline& timeline) { return Run(plan, timeline).run(); }
 
 }  // namespace doozer::sim

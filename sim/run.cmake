@@ -1,8 +1,8 @@
 # Whole plans: worlds, what is done to them, what is promised of them.
 if(TARGET doozer_sim_workload)
   doozer_room(sim_run
-    SOURCES cluster_world.cc facts.cc host.cc judge.cc liveness.cc nemesis.cc plan.cc plan_parse.cc
-            plan_draw.cc plan_named.cc run.cc shrink.cc timeline.cc
+    SOURCES cluster_world.cc facts.cc host.cc liveness.cc nemesis.cc plan.cc plan_parse.cc
+            plan_draw.cc plan_named.cc replica_watch.cc run.cc shrink.cc timeline.cc
     DEPS sim_workload sim_server sim_checkers server core wire env base)
   doozer_tests(sim_run SOURCES plan_test.cc run_test.cc DEPS sim_run)
   add_executable(doozer_sim_program doozer_sim.cc doozer_sim_batch.cc)

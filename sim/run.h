@@ -20,7 +20,10 @@ struct RunResult {
   uint64_t ok = 0;
   uint64_t refused = 0;
   uint64_t unknown = 0;
-  uint64_t owed = 0;  ///< how often service was owed and looked for
+  uint64_t owed = 0;             ///< how often service was owed and looked for
+  uint64_t on_shared_files = 0;  ///< operations on files that several clients use
+  uint64_t overlapped = 0;       ///< of those, while another of the same file was under way
+  uint64_t linear_unknown = 0;   ///< files of which the search came to no end
   bool operator==(const RunResult&) const = default;
 };
 

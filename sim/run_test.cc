@@ -66,8 +66,8 @@ TEST(Components, AreWhatIsTransitivelyConnected) {
     const size_t high = std::max(a, b);
     return (low == 0 && high == 1) || (low == 1 && high == 2) || (low == 3 && high == 4);
   };
-  EXPECT_EQ(components(5, [](size_t i) { return i != 4; }, edge),
-            (std::vector<int>{0, 0, 0, 1, -1}));
+  EXPECT_EQ(
+      components(5, [](size_t i) { return i != 4; }, edge), (std::vector<int>{0, 0, 0, 1, -1}));
 }
 
 /// A server of one slot whose writes succeed as the test says.

@@ -58,8 +58,8 @@ class OrderCheck {
   /// One DEL, and at which revisions it may have deleted something.
   struct Delete {
     size_t op;
-    int64_t above;      ///< not at this one or below
-    int64_t up_to;      ///< not above
+    int64_t above;  ///< not at this one or below
+    int64_t up_to;  ///< not above
   };
   void judge_deletes(const std::vector<Step>& steps);
   void judge_deletes_of(PathId path, std::vector<Delete> deletes);
@@ -162,7 +162,7 @@ void OrderCheck::place(size_t id, const Floor& floor) {
   if (!point) {
     // judge_write() has told it of a SET.
     if (op.kind != Action::set) {
-      const char* rule = !is_write(op.kind)                ? "order.stale_read"
+      const char* rule = !is_write(op.kind)               ? "order.stale_read"
                          : op.outcome == Outcome::refused ? "order.refused_without_reason"
                                                           : "order.write_lost";
       add(rule, id, "right at no revision from " + std::to_string(floor.revision) + " on", floor);

@@ -1,10 +1,9 @@
-// What servers did, taken down for the checkers, and the checkers over a whole history.
+// What servers did, taken down for the checkers.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
-#include <vector>
 
 #include "sim/cluster_world.h"
 #include "sim/history.h"
@@ -20,12 +19,16 @@ class ReplicaWatch {
   void on_life(uint64_t number, bool alive);
 
  private:
+  struct Life {
+    std::string server;  ///< its identity
+    uint64_t incarnation = 0;
+    uint64_t applied = 0;
+  };
+  void note(ReplicaNote::Kind kind, const Life& life, const core::Digests& digests);
+
   ClusterWorld& world_;
   History& history_;
-  std::map<uint64_t, uint64_t> applied_;  ///< by number, of the running process
+  std::map<uint64_t, Life> lives_;  ///< by number, of the process that serves
 };
-
-/// Everything that the history does not bear out; empty: nothing.
-std::vector<std::string> judge(const History& history);
 
 }  // namespace doozer::sim
