@@ -46,6 +46,18 @@ fuzz: ## every fuzz target for SECONDS_EACH=60 seconds
 bench: ## the benchmarks, from an optimised build
 	@exec tools/bench
 
+.PHONY: sim
+sim: ## simulated clusters: the named plans and a fixed batch of seeds; SEEDS=A..B for others
+	@exec tools/sim $(SEEDS)
+
+.PHONY: soak
+soak: ## simulated clusters with seeds never seen before, for HOURS=1
+	@exec tools/soak $(HOURS)
+
+.PHONY: canaries
+canaries: ## bugs put into a copy of the tree, each of which the simulator must catch
+	@exec tools/canaries
+
 .PHONY: test-fresh
 test-fresh: ## make run and make test in an empty Debian 12 root (as root)
 	@exec tools/test-fresh

@@ -129,6 +129,33 @@ TEST(Inspect, AnEmptyDirectoryIsNotDoozers) {
   EXPECT_EQ(read_directory(disk).error().code, Code::not_found);
 }
 
+// --- Words
+
+TEST(Inspect, CommandsOfMembershipAreShownAsWhatTheyAre) {
+  const Identity identity = Identity::from_bytes("0123456789");
+  const auto shown = [](const core::BodyView& body, bool json) {
+    std::string command;
+    core::encode_command({.envelope = {}, .body = body}, command);
+    const storage::Record record{
+        .body = storage::EntryView{.index = Index(3), .term = Term(1), .payload = command}};
+    return print_record(record, {.json = json, .records = true, .commands = true});
+  };
+  const std::string name = identity.to_string();
+  const core::AttachView attach{identity, Incarnation(4), 1, "host:1"};
+  const core::ReconcileView reconcile{{{"/ctl/cal/1", 7, identity}, {"/ctl/cal/2", 8, {}}}};
+  const auto ends = [](const std::string& text, const std::string& end) {
+    EXPECT_TRUE(text.ends_with(end)) << text;
+  };
+  ends(shown(attach, false), "attach " + name + " incarnation 4 version 1 address \"host:1\"");
+  ends(shown(reconcile, false), "reconcile \"/ctl/cal/1\" revision 7 " + name +
+                                    "; reconcile \"/ctl/cal/2\" revision 8 empty");
+  ends(shown(core::RaiseVersionView{1}, false), "raise_version 1");
+  EXPECT_NE(shown(reconcile, true)
+                .find(R"({"op":"reconcile","path":"/ctl/cal/2","revision":8,"detail":"empty"})"),
+            std::string::npos)
+      << shown(reconcile, true);
+}
+
 // --- Every byte of a segment
 
 struct Heard {

@@ -50,8 +50,8 @@ struct Cluster : Driver {
     std::vector<std::string> all;
     for (const SlotView& view : machine->slots()) {
       all.push_back(std::string(view.path) + "=" + std::string(view.value));
-      EXPECT_EQ(look(view.path), "file " + std::string(view.value) + " @" +
-                                     std::to_string(view.revision.value()));
+      EXPECT_EQ(look(view.path),
+                "file " + std::string(view.value) + " @" + std::to_string(view.revision.value()));
     }
     return all;
   }
@@ -128,15 +128,14 @@ TEST(Attach, AFullRegisterForgetsWhoAttachedLongestAgoAndIsInNoSlot) {
 TEST(Reconcile, WritesItsSlotsInOneRevisionInOrder) {
   Booted cluster;
   const Revision before = cluster.machine->revision();
-  const Applied applied = cluster.reconcile({cluster.update(cluster.s2, 3),
-                                             cluster.update(cluster.s0, std::nullopt),
-                                             cluster.update(cluster.s1, 1)});
+  const Applied applied =
+      cluster.reconcile({cluster.update(cluster.s2, 3), cluster.update(cluster.s0, std::nullopt),
+                         cluster.update(cluster.s1, 1)});
   EXPECT_EQ(outcome(applied), "ok");
   EXPECT_TRUE(applied.changed);
   EXPECT_EQ(applied.revision, before + 1);
-  EXPECT_EQ(cluster.slots(),
-            (std::vector<std::string>{slot(0) + "=", slot(1) + "=" + name(1),
-                                      slot(2) + "=" + name(3)}));
+  EXPECT_EQ(cluster.slots(), (std::vector<std::string>{slot(0) + "=", slot(1) + "=" + name(1),
+                                                       slot(2) + "=" + name(3)}));
   class Ear : public Waiter {
    public:
     void on_event(WatchId, uint64_t, const EventView& event, uint32_t more) override {
@@ -225,8 +224,7 @@ TEST(Membership, ItsCommandsAreTheClustersOwn) {
   const Digests before = cluster.machine->digests();
   const std::vector<BodyView> bodies = {
       AttachView{server(9), Incarnation(1), 1, "x:1"},
-      ReconcileView{{cluster.update(cluster.s1, 2)}},
-      RaiseVersionView{1},
+      ReconcileView{{cluster.update(cluster.s1, 2)}}, RaiseVersionView{1},
       RaiseVersionView{kClusterVersion + 1},  // and does not stop the server either
   };
   for (const BodyView& body : bodies) {
@@ -340,9 +338,9 @@ TEST(Register, DiffersInTheStateDigestByEachOfItsFields) {
     return driver.machine->digests().state;
   };
   std::set<std::pair<uint64_t, uint64_t>> all = {{0, 0}};
-  for (const Hash128& each : {digest_of(1, 1, 1, "a", 0), digest_of(2, 1, 1, "a", 0),
-                              digest_of(1, 2, 1, "a", 0), digest_of(1, 1, 2, "a", 0),
-                              digest_of(1, 1, 1, "b", 0), digest_of(1, 1, 1, "a", 1)}) {
+  for (const Hash128& each :
+       {digest_of(1, 1, 1, "a", 0), digest_of(2, 1, 1, "a", 0), digest_of(1, 2, 1, "a", 0),
+        digest_of(1, 1, 2, "a", 0), digest_of(1, 1, 1, "b", 0), digest_of(1, 1, 1, "a", 1)}) {
     EXPECT_TRUE(all.emplace(each.low, each.high).second);
   }
   Booted cluster;
@@ -409,8 +407,10 @@ TEST(Register, AnImageWhoseRegisterCannotBeOrDiffersIsCorrupt) {
            {"of an index to come", after + "\x02", after + "\x7F", "entry 1 of the register"},
            {"of one index twice", after + "\x02", after + "\x01", "entry 1 of the register"},
            {"not removed", after + "\x02\x01", after + std::string("\x02\0", 2), "digest"},
-           {"a flag that is none", after + "\x02\x01", after + "\x02\x02", "an entry of the register"},
-           {"another address", after + "\x02\x01\x06host:1", after + "\x02\x01\x06host:2", "digest"},
+           {"a flag that is none", after + "\x02\x01", after + "\x02\x02",
+            "an entry of the register"},
+           {"another address", after + "\x02\x01\x06host:1", after + "\x02\x01\x06host:2",
+            "digest"},
            {"too many", "\x05" + std::string(server(1).view()),
             "\x41" + std::string(server(1).view()), "65 entries of the register"}}) {
     const Result<void> loaded =
@@ -428,8 +428,8 @@ TEST(Slots, AnImageWithMoreThanTheLimitIsCorrupt) {
   cluster.set("/ctl/cal.a", -1, "");  // becomes one slot more
   std::string image = write_image(*cluster.machine);
   const std::string path = "\x0A/ctl/cal.a";
-  size_t at = image.find(path);                   // among the events of the head
-  at = image.find(path, at + 1);                  // the file
+  size_t at = image.find(path);   // among the events of the head
+  at = image.find(path, at + 1);  // the file
   ASSERT_NE(at, std::string::npos);
   // Before all others in byte order, since '.' < '/': the order of files stays.
   image.replace(at, path.size(), "\x0A/ctl/cal/!");

@@ -16,9 +16,9 @@
 
 namespace doozer::core {
 
-/// What the events of one command may cost to match at once (core/prefix_tree.h), a third of a
-/// millisecond; what costs more is found by searches.
-constexpr int64_t kMatchWork = 256 * 1024;
+/// What new events may cost to match at once between two calls of run(), as core/prefix_tree.h
+/// counts it: two thirds of a millisecond. What costs more is found by searches.
+constexpr int64_t kMatchWork = 512 * 1024;
 
 using WatchId = Strong<struct WatchIdTag, uint64_t>;  ///< 0: none
 

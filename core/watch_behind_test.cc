@@ -98,6 +98,28 @@ TEST(WatchesBehind, ATransactionThatNobodyCanMatchAtOnceIsHeardWhole) {
   }
 }
 
+TEST(WatchesBehind, TheCommandsOfATurnShareWhatMatchingMayCost) {
+  Driver driver({.match_work = 1000});
+  Notes notes;
+  const auto told_at_once = [&](int commands) {
+    for (int i = 0; i < commands; ++i) driver.set("/q" + std::to_string(i), -1, "");
+    driver.machine->watches().wait_event(glob("/b?"), {driver.machine->revision() + 1, 0}, 0, notes,
+                                         notes.told.size());
+    const size_t before = notes.told.size();
+    driver.set("/b1", -1, "");
+    Budget budget(2);  // enough to tell, not to search
+    driver.machine->run(budget);
+    const bool told = notes.told.size() > before;
+    driver.run();
+    EXPECT_EQ(notes.told.size(), before + 1);
+    return told;
+  };
+  driver.machine->watches().wait_event(glob("/zz*"), {Revision(1), 0}, 0, notes, 1000);
+  EXPECT_TRUE(told_at_once(5));
+  EXPECT_FALSE(told_at_once(50));
+  EXPECT_TRUE(told_at_once(5));
+}
+
 TEST(WatchesBehind, WhatIsLeftBehindIsNotMatchedAtOnceByLaterEvents) {
   Driver driver({.match_work = 200});
   Notes notes;
@@ -108,6 +130,8 @@ TEST(WatchesBehind, WhatIsLeftBehindIsNotMatchedAtOnceByLaterEvents) {
   for (const std::string& each : paths) transaction.operations.push_back({true, each, ""});
   transaction.operations.push_back({true, "/b1", ""});
   driver.apply(transaction);
+  Budget none(0);
+  driver.machine->run(none);
   driver.set("/b2", -1, "");  // this alone is little work
   driver.run();
   EXPECT_EQ(notes.told[0], (Position{Revision(1), 10}));

@@ -230,10 +230,9 @@ void WatchRegistry::on_applied(uint64_t first) {
   }
   wake_sleepers(state_.revision);
   const uint64_t end = state_.history.end();
-  int64_t work = match_work_;
   for (uint64_t number = first; number < end; ++number) {
     matched_.clear();
-    groups_.match(path_of(number), number, work, matched_);
+    groups_.match(path_of(number), number, work_, matched_);
     for (WatchGroup* group : matched_) {
       if (group->waiting.empty()) {
         continue;

@@ -30,7 +30,8 @@ namespace doozer::core {
 
 class WatchRegistry final : public Watches {
  public:
-  WatchRegistry(const State& state, int64_t match_work) : state_(state), match_work_(match_work) {}
+  WatchRegistry(const State& state, int64_t match_work)
+      : state_(state), match_work_(match_work), work_(match_work) {}
   ~WatchRegistry() override;
 
   WatchId wait_event(std::shared_ptr<const Glob> glob, Position from, uint32_t skip, Waiter& waiter,
@@ -98,6 +99,7 @@ class WatchRegistry final : public Watches {
 
   const State& state_;
   const int64_t match_work_;
+  int64_t work_;  // what is left of it until the next run()
   std::deque<Record> records_;
   std::vector<uint32_t> free_;
   size_t count_ = 0;

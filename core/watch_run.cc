@@ -260,6 +260,7 @@ bool WatchRegistry::run_half(Budget& budget, bool (WatchRegistry::*part)(Budget&
 }
 
 bool WatchRegistry::run(Budget& budget) {
+  work_ = match_work_;
   const bool ready = run_ready(budget);
   const bool waking = run_woken(budget);
   run_half(budget, &WatchRegistry::run_batches);

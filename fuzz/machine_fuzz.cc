@@ -38,6 +38,18 @@ uint64_t count_files(const core::Machine& machine, std::optional<Revision> at) {
   }
 }
 
+/// The rules of slots and register that hold whatever came.
+void check_membership(const core::Machine& machine) {
+  CHECK(machine.members().size() <= core::kRegisterMax);
+  const std::vector<core::SlotView> slots = machine.slots();
+  CHECK(slots.size() <= kSlotsMax);
+  for (const core::SlotView& slot : slots) {
+    const core::Found found = machine.find(slot.path, std::nullopt);
+    CHECK(found.kind == core::Found::Kind::file);
+    CHECK(found.file.revision == slot.revision && found.file.value == slot.value);
+  }
+}
+
 std::unique_ptr<core::Machine> copy(core::Machine& machine) {
   auto copied = core::Machine::make({.history_revisions = 2});
   const auto writer = machine.write_image();
@@ -52,13 +64,15 @@ std::unique_ptr<core::Machine> copy(core::Machine& machine) {
   }
   CHECK(reader->finish().has_value());
   CHECK(copied->digests() == machine.digests());
+  CHECK(copied->members().entries() == machine.members().entries());
+  CHECK(copied->cluster_version() == machine.cluster_version());
   return copied;
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto machine = core::Machine::make({.history_revisions = 4});
+  const auto machine = core::Machine::make({.history_revisions = 4, .match_work = 64});
   auto other = core::Machine::make({.history_revisions = 2});
   Deaf deaf;
   const auto glob = std::make_shared<const core::Glob>(*core::Glob::compile("/a**"));
@@ -69,6 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const core::Digests before = machine->digests();
     const auto applied = machine->apply(machine->applied() + 1, command);
     if (!applied) {
+      CHECK(applied.error().code == Code::corrupt || applied.error().code == Code::unsupported);
       CHECK(machine->digests() == before);
       CHECK(!other->apply(other->applied() + 1, command).has_value());
       continue;
@@ -84,6 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Budget budget(i % 8);
     machine->run(budget);
   }
+  check_membership(*machine);
   CHECK(count_files(*machine, std::nullopt) == machine->stats().files);
   if (machine->revision() > Revision(0)) {
     CHECK(count_files(*machine, machine->revision()) == machine->stats().files);

@@ -32,9 +32,8 @@ ClusterWorld::ClusterWorld(const Plan& plan, Timeline& timeline)
     : plan_(plan),
       timeline_(timeline),
       rng_(plan.seed),
-      network_({.seed = rng_.next(),
-                .latency_us = plan.latency_us,
-                .jitter_us = plan.latency_us / 2}) {
+      network_(
+          {.seed = rng_.next(), .latency_us = plan.latency_us, .jitter_us = plan.latency_us / 2}) {
   for (uint64_t i = 0; i < plan.servers; ++i) make_host();
 }
 
@@ -169,7 +168,7 @@ bool ClusterWorld::step(uint64_t until_us) {
   if (on_turn_) on_turn_(number);
   if (running.is_done()) {
     const auto& stopped = running.process().stopped();
-    say(number, !stopped          ? "its disk has crashed"
+    say(number, !stopped               ? "its disk has crashed"
                 : stopped->has_value() ? "has stopped"
                                        : "has died: " + stopped->error().message);
     kill(number);

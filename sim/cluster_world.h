@@ -58,7 +58,9 @@ class ClusterWorld {
   /// Heard after each turn of a server.
   void on_turn(std::function<void(uint64_t number)> hook) { on_turn_ = std::move(hook); }
   /// Heard when a process begins (`alive`) or ends.
-  void on_life(std::function<void(uint64_t number, bool alive)> hook) { on_life_ = std::move(hook); }
+  void on_life(std::function<void(uint64_t number, bool alive)> hook) {
+    on_life_ = std::move(hook);
+  }
   void run_until(uint64_t until_us);
   /// Runs until `done` holds, looking every `look_us`; false if it does not before `until_us`.
   bool run_until(const std::function<bool()>& done, uint64_t until_us, uint64_t look_us = 10'000);

@@ -73,7 +73,9 @@ struct WatchNote {
     event,    ///< one event
     gap,      ///< TOO_LATE: it goes on from `revision`, what lies between is not told
     resumed,  ///< asked again, perhaps elsewhere, from (revision, sub)
-    through,  ///< by now it must have heard everything up to and including `revision`
+    /// By now it must have heard everything up to and including `revision`, which is not below
+    /// anything that was acknowledged before `at_us`.
+    through,
   };
   enum class Change : uint8_t { nop, set, del };
   Kind kind = Kind::event;

@@ -66,8 +66,7 @@ Result<void> Host::start(uint64_t now_us) {
           .config = config,
           .secrets = {},
           .snapshots = options_.snapshots,
-          .clock = {.wall_start_us =
-                        kWallStartUs + static_cast<int64_t>(now_us) + wall_ahead_us_,
+          .clock = {.wall_start_us = kWallStartUs + static_cast<int64_t>(now_us) + wall_ahead_us_,
                     .drift_ppm = options_.drift_ppm,
                     .turn_us = kTurnUs,
                     .event_us = kEventUs},

@@ -142,8 +142,7 @@ void Nemesis::begin(const Step& step, uint64_t end_us) {
     case StepRule::Family::grow:
       if (world_.size() < kPlanServersMax) added_(world_.add_server());
       return;
-    case StepRule::Family::load:
-      return each([&](uint64_t number) { burst(number, step.amount); });
+    case StepRule::Family::load: return each([&](uint64_t number) { burst(number, step.amount); });
   }
 }
 

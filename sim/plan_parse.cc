@@ -29,8 +29,8 @@ Result<uint64_t> parse_number(std::string_view word, uint64_t most) {
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
   if (word.empty() || error != std::errc() || end != word.data() + word.size() || value > most) {
-    return fail(Code::bad_argument, quote(word) + " is no number from 0 to " +
-                                        std::to_string(most));
+    return fail(Code::bad_argument,
+                quote(word) + " is no number from 0 to " + std::to_string(most));
   }
   return value;
 }
@@ -71,8 +71,9 @@ Result<Who> parse_who(std::string_view word) {
       return Who{server ? Who::Kind::server : Who::Kind::client, *number};
     }
   }
-  return fail(Code::bad_argument, quote(word) + " is nobody: s1.., c1.., leader, follower, "
-                                                "servers or clients");
+  return fail(Code::bad_argument, quote(word) +
+                                      " is nobody: s1.., c1.., leader, follower, "
+                                      "servers or clients");
 }
 
 Result<CrashKind> parse_crash(std::string_view word) {

@@ -1,8 +1,7 @@
 # Whole servers in the simulator; the disk and the clock alone are doozer_sim.
 if(TARGET doozer_server AND TARGET doozer_door)
   doozer_room(sim_server
-    SOURCES cluster_world.cc host.cc nemesis.cc net.cc net_path.cc one_server_world.cc plan.cc plan_parse.cc
-            raw_client.cc server_process.cc timeline.cc
+    SOURCES net.cc net_path.cc one_server_world.cc raw_client.cc server_process.cc
     DEPS sim server wire env base)
   doozer_tests(sim_server SOURCES net_test.cc server_test.cc server_attack_test.cc server_faults_test.cc server_crash_test.cc DEPS sim_server TIMEOUT 900)
 endif()

@@ -18,8 +18,8 @@ std::string text_of(const LogField& field) {
 
 /// Seconds with six digits, right-aligned.
 std::string stamp(uint64_t us) {
-  std::string text = std::to_string(us / 1'000'000) + '.' +
-                     std::to_string(1'000'000 + us % 1'000'000).substr(1);
+  std::string text =
+      std::to_string(us / 1'000'000) + '.' + std::to_string(1'000'000 + us % 1'000'000).substr(1);
   return std::string(text.size() < 11 ? 11 - text.size() : 0, ' ') + text;
 }
 

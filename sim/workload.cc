@@ -61,15 +61,14 @@ Workload::~Workload() {
 template <typename A, typename... Args>
 A& Workload::add(Args&&... args) {
   const size_t client = hosts_++;
-  auto actor =
-      std::make_unique<A>(*shared_, host_of_(client), client, std::forward<Args>(args)...);
+  auto actor = std::make_unique<A>(*shared_, host_of_(client), client, std::forward<Args>(args)...);
   A& added = *actor;
   actors_.push_back(std::move(actor));
   return added;
 }
 
 void Workload::add_watchers() {
-  static constexpr std::array<std::string_view, 6> kGlobs = {"/**", "/**",      "/r/*",
+  static constexpr std::array<std::string_view, 6> kGlobs = {"/**",  "/**",     "/r/*",
                                                              "/r/0", "/set/**", "/"};
   for (size_t i = 0; i < shared_->options.watchers; ++i) {
     const std::string glob(kGlobs[i < 2 ? i : shared_->rng.below(kGlobs.size())]);
@@ -99,8 +98,8 @@ void Workload::add_server(const std::string& address) {
 void Workload::stop_issuing() { shared_->stopped = true; }
 
 bool Workload::quiesced() const {
-  return shared_->stopped &&
-         std::all_of(actors_.begin(), actors_.end(), [](const auto& actor) { return actor->idle(); });
+  return shared_->stopped && std::all_of(actors_.begin(), actors_.end(),
+                                         [](const auto& actor) { return actor->idle(); });
 }
 
 void Workload::audit(uint64_t patience_us) {

@@ -37,13 +37,13 @@ struct WorkloadOptions {
   bool pulses = true;
 
   size_t keys = 3;
-  uint64_t think_us_max = 12'000;    ///< between an answer and the next operation
-  uint64_t give_up_us = 4'000'000;   ///< no answer for so long: unknown, another connection
-  uint64_t pulse_us = 25'000;        ///< between the answer and the next write of a pulse
+  uint64_t think_us_max = 12'000;   ///< between an answer and the next operation
+  uint64_t give_up_us = 4'000'000;  ///< no answer for so long: unknown, another connection
+  uint64_t pulse_us = 25'000;       ///< between the answer and the next write of a pulse
   uint64_t pulse_give_up_us = 2'500'000;
-  uint64_t burst_us = 2'000'000;     ///< between two bursts of one client, at the most
+  uint64_t burst_us = 2'000'000;  ///< between two bursts of one client, at the most
   size_t burst_writes = 100;
-  size_t large_bytes = 64 * 1024;    ///< the size of large values, one in a hundred
+  size_t large_bytes = 64 * 1024;  ///< the size of large values, one in a hundred
 };
 
 /// Where one client lives. The clocks of all hosts must tell one and the same virtual time; all may

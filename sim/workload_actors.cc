@@ -10,7 +10,7 @@
 namespace doozer::sim::workload {
 namespace {
 
-constexpr uint64_t kHotUs = 250'000;        // so long all are at one file
+constexpr uint64_t kHotUs = 250'000;  // so long all are at one file
 constexpr uint64_t kLockHeldUsMax = 60'000;
 constexpr size_t kSlowReads = 40;
 constexpr uint64_t kAdderSlower = 4;  // its files stay, so it makes few
@@ -75,13 +75,13 @@ void MixedActor::act() {
 Request MixedActor::draw() {
   // How often each, out of their sum.
   static constexpr std::array<std::pair<Action, uint64_t>, 8> kMix = {{{Action::set, 40},
-                                                                      {Action::del, 8},
-                                                                      {Action::nop, 3},
-                                                                      {Action::get, 32},
-                                                                      {Action::stat, 6},
-                                                                      {Action::walk, 4},
-                                                                      {Action::getdir, 4},
-                                                                      {Action::rev, 3}}};
+                                                                       {Action::del, 8},
+                                                                       {Action::nop, 3},
+                                                                       {Action::get, 32},
+                                                                       {Action::stat, 6},
+                                                                       {Action::walk, 4},
+                                                                       {Action::getdir, 4},
+                                                                       {Action::rev, 3}}};
   uint64_t draw = rng_.below(100);
   Action kind = Action::set;
   for (const auto& [candidate, weight] : kMix) {
@@ -164,8 +164,7 @@ LockActor::LockActor(Shared& shared, const ClientHost& host, uint64_t client, bo
 
 void LockActor::act() {
   if (!doubtful_.empty() && rng_.chance(1, 2)) {
-    Request look{
-        .op = {.kind = Action::get, .path = std::string(kLockPath), .linearizable = true}};
+    Request look{.op = {.kind = Action::get, .path = std::string(kLockPath), .linearizable = true}};
     perform(*access_, std::move(look), [this](const Op& seen) {
       if (seen.outcome == Outcome::ok && doubtful_.contains(seen.value)) {
         return release(seen.value, seen.revision);
@@ -179,10 +178,9 @@ void LockActor::act() {
   perform(*access_, std::move(take), [this](const Op& taken) {
     if (taken.outcome == Outcome::unknown) doubtful_.insert(taken.value);
     if (taken.outcome != Outcome::ok) return think();
-    shared_.after(host_, 1 + rng_.below(kLockHeldUsMax),
-                  [this, value = taken.value, revision = taken.revision] {
-                    release(value, revision);
-                  });
+    shared_.after(
+        host_, 1 + rng_.below(kLockHeldUsMax),
+        [this, value = taken.value, revision = taken.revision] { release(value, revision); });
   });
 }
 

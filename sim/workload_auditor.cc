@@ -107,9 +107,9 @@ bool Auditor::complete() const {
 void Auditor::finish() {
   over_ = true;
   const auto through = [&](size_t stream, const ClientHost& host) {
-    shared_.note(stream, {.kind = WatchNote::Kind::through,
-                          .at_us = host.clock->now_us(),
-                          .revision = last_});
+    shared_.note(
+        stream,
+        {.kind = WatchNote::Kind::through, .at_us = host.clock->now_us(), .revision = last_});
   };
   if (last_ == 0) return;
   for (const WatchActor* watcher : watchers_) {

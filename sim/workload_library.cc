@@ -1,6 +1,5 @@
 #include "sim/workload_library.h"
 
-#include <chrono>
 #include <utility>
 
 #include "base/check.h"
@@ -16,8 +15,8 @@ Options options_of(const WorkloadOptions& given, std::vector<std::string> server
   options.request_timeout = Duration(given.give_up_us);
   options.silence_max = Duration(given.give_up_us);
   options.connect_timeout = Duration(given.give_up_us / 4);
-  options.backoff_min = std::chrono::milliseconds(20);
-  options.backoff_max = std::chrono::milliseconds(500);
+  options.backoff_min = Duration(20'000);
+  options.backoff_max = Duration(500'000);
   return options;
 }
 
@@ -32,8 +31,8 @@ Outcome outcome_of(Code code, bool write) {
 
 }  // namespace
 
-LibraryAccess::LibraryAccess(Shared& shared, const ClientHost& host, uint64_t client,
-                             uint64_t seed, std::vector<std::string> servers)
+LibraryAccess::LibraryAccess(Shared& shared, const ClientHost& host, uint64_t client, uint64_t seed,
+                             std::vector<std::string> servers)
     : shared_(shared), host_(host), client_(client), session_(++shared.sessions) {
   auto core = client::Core::make(*host.clock, *host.net,
                                  options_of(shared.options, std::move(servers)), seed);
@@ -110,8 +109,8 @@ void LibraryAccess::read(size_t id, const Op& op, Done done) {
       return;
     case Action::stat:
       core_->stat(op.path, options, ending<Stat>(id, std::move(done), [](Op& into, Stat stat) {
-                    into.revision = stat.kind == Stat::Kind::directory ? kDirectoryRevision
-                                                                       : stat.revision;
+                    into.revision =
+                        stat.kind == Stat::Kind::directory ? kDirectoryRevision : stat.revision;
                     into.length = static_cast<uint64_t>(stat.length);
                   }));
       return;

@@ -56,8 +56,8 @@ void decode(const wire::ResponseView& answer, Op& op) {
       op.length = static_cast<uint64_t>(answer.len.value_or(0));
       break;
     case Action::walk:
-      op.listed = {{.name = std::string(answer.path.value_or("")), .revision = rev,
-                    .value = value}};
+      op.listed = {
+          {.name = std::string(answer.path.value_or("")), .revision = rev, .value = value}};
       break;
     case Action::getdir: op.listed = {{.name = std::string(answer.path.value_or(""))}}; break;
     case Action::del:
@@ -184,8 +184,7 @@ void RawAccess::on_answer(const wire::ResponseView& answer) {
   Op& op = shared_.op(pending.id);
   decode(answer, op);
   if (!answer.err_code) return finish(std::move(pending), Outcome::ok);
-  const bool unknown =
-      is_write(op.kind) && answer.outcome.value_or(0) == wire::kOutcomeUnknown;
+  const bool unknown = is_write(op.kind) && answer.outcome.value_or(0) == wire::kOutcomeUnknown;
   // Such a connection takes no further write.
   if (unknown) break_off();
   finish(std::move(pending), unknown ? Outcome::unknown : Outcome::refused);

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "sim/checkers/judge.h"
 #include "sim/history_text.h"
 #include "sim/server_process.h"
 
@@ -26,8 +27,8 @@ class World {
     workload_ = std::make_unique<Workload>(
         options, std::vector<std::string>{server_.address},
         [this](size_t client) {
-          nets_.push_back(std::make_unique<SimNet>(network_, clock_,
-                                                   "10.1.0." + std::to_string(client + 1)));
+          nets_.push_back(
+              std::make_unique<SimNet>(network_, clock_, "10.1.0." + std::to_string(client + 1)));
           return ClientHost{.clock = &clock_, .net = nets_.back().get()};
         },
         history_);
@@ -104,6 +105,10 @@ TEST(Workload, DoesEverythingAndIsAnswered) {
   EXPECT_GT(statistics.refused, 50U);  // compare-and-sets that lost
   EXPECT_EQ(statistics.unknown, 0U);
   EXPECT_GT(statistics.events, 500U);
+  const Verdict verdict = judge(world.history());
+  EXPECT_TRUE(verdict.ok()) << verdict.to_string();
+  EXPECT_EQ(verdict.linear_unknown, 0U);
+  EXPECT_TRUE(verdict.overlap.proves_something()) << verdict.to_string();
 }
 
 TEST(Workload, ASeedDecidesEveryOperation) {
@@ -147,6 +152,8 @@ TEST(Workload, AWriteUnderWayWhenTheServerDiesIsUnknownAndWatchesGoOn) {
     ASSERT_FALSE(stream.notes.empty());
     EXPECT_EQ(stream.notes.back().kind, WatchNote::Kind::through) << stream.glob;
   }
+  const Verdict verdict = judge(world.history());
+  EXPECT_TRUE(verdict.ok()) << verdict.to_string();
 }
 
 TEST(Workload, TellsWhenAWriteSucceededAtAServer) {

@@ -118,8 +118,7 @@ void LibraryWatchActor::move_on() {
     if (shared_.stopped) return;
     if (stream()) {
       watcher_->cancel();
-      access_ =
-          std::make_unique<LibraryAccess>(shared_, host_, client_, rng_.next(), servers_);
+      access_ = std::make_unique<LibraryAccess>(shared_, host_, client_, rng_.next(), servers_);
       note(WatchNote::Kind::resumed);
       watch();
     }
@@ -148,14 +147,13 @@ void RawWatchActor::connect_later() {
 void RawWatchActor::connect() {
   continued_ = false;
   const uint64_t number = ++links_;
-  link_ = std::make_unique<RawLink>(
-      *host_.net, shared_.servers[rng_.below(shared_.servers.size())], *this);
+  link_ = std::make_unique<RawLink>(*host_.net, shared_.servers[rng_.below(shared_.servers.size())],
+                                    *this);
   note(WatchNote::Kind::resumed, link_->address());
   // Also how it leaves a server that has gone silent.
-  shared_.after(host_, static_cast<uint64_t>(rng_.between(kMoveUsMin, kMoveUsMax)),
-                [this, number] {
-                  if (number == links_ && link_ != nullptr) connect_later();
-                });
+  shared_.after(host_, static_cast<uint64_t>(rng_.between(kMoveUsMin, kMoveUsMax)), [this, number] {
+    if (number == links_ && link_ != nullptr) connect_later();
+  });
 }
 
 void RawWatchActor::on_up() { ask(); }

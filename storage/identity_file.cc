@@ -1,10 +1,8 @@
 #include "storage/identity_file.h"
 
-#include <cstdio>
-
 #include "base/bytes.h"
-#include "base/crc32c.h"
 #include "base/units.h"
+#include "storage/checked_text.h"
 
 namespace doozer::storage {
 namespace {
@@ -12,34 +10,6 @@ namespace {
 constexpr std::string_view kFirstLine = "doozer-data ";
 constexpr int64_t kDataFormat = 1;
 constexpr uint64_t kSmallFileBytesMax = 4 * kKiB;
-
-std::string with_crc(std::string text) {
-  char line[16];
-  std::snprintf(line, sizeof line, "crc %08x\n", crc32c(text));
-  return text + line;
-}
-
-/// The text above a good crc line. Errors: corrupt.
-Result<std::string_view> checked(std::string_view text, std::string_view file) {
-  constexpr size_t kCrcLineBytes = 13;
-  const auto bad = [&] {
-    return fail(Code::corrupt, "file " + quote(file) + " does not check: " + quote(text));
-  };
-  if (text.size() < kCrcLineBytes) return bad();
-  const std::string_view above = text.substr(0, text.size() - kCrcLineBytes);
-  if (with_crc(std::string(above)) != text) return bad();
-  return above;
-}
-
-/// Takes `word`, a value and a newline off the front of `text`.
-std::optional<std::string_view> take_line(std::string_view& text, std::string_view word) {
-  if (!text.starts_with(word)) return std::nullopt;
-  const size_t end = text.find('\n');
-  if (end == std::string_view::npos) return std::nullopt;
-  const std::string_view value = text.substr(word.size(), end - word.size());
-  text.remove_prefix(end + 1);
-  return value;
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/probe.h"
 #include "storage/identity_file.h"
+#include "storage/repairing.h"
 #include "storage/retained.h"
 #include "storage/snapshot_format.h"
 #include "storage/snapshot_reader.h"
@@ -22,11 +23,10 @@ Result<void> check_coverage(const LogScan& scan, FoundSnapshots& snapshots) {
     const raft::SnapshotPoint& point = one->header.point;
     const std::string path = snapshot_path(point.index);
     if (point.index > last) {
-      return fail(Code::corrupt, "the log ends at " + std::to_string(last.value()) + ", but file " +
-                                     quote(path) +
-                                     " was published when it went further: the end of file " +
-                                     quote(segment_path(scan.segments.back().number)) +
-                                     " is damaged. See `doozer-inspect salvage`");
+      return fail(Code::corrupt,
+                  "the log ends at " + std::to_string(last.value()) + ", but file " + quote(path) +
+                      " was published when it went further: the end of file " +
+                      quote(scan.newest_file) + " is damaged. See `doozer-inspect salvage`");
     }
     if (point.index < before_log) {
       PROBE("snapshot: older than what is left of the log");
@@ -103,6 +103,7 @@ DurableState final_state(const Opened& opened) {
     state.raft.commit =
         std::max(state.raft.commit, opened.snapshots.good.back().header.point.index);
   }
+  if (opened.note) put_under_repair(opened, state);
   return state;
 }
 
@@ -114,6 +115,10 @@ void describe(Opened& opened) {
   out.hard_state = state.raft;
   out.trust = state.doubtful_to == Index(0) ? raft::LogTrust::sound : raft::LogTrust::doubtful;
   out.doubtful_to = state.doubtful_to;
+  if (opened.note) {
+    out.trust = raft::LogTrust::repairing;
+    out.repair = Repair{.damage = opened.note->damage, .vote_lost = opened.note->vote_lost};
+  }
   out.first_index = shape.first_index();
   out.last_index = shape.last_index();
   out.last_term = shape.last_term();
@@ -128,6 +133,9 @@ void describe(Opened& opened) {
   }
   for (const ConfigurationAt& one : shape.configurations()) {
     if (one.index > base) out.configurations.push_back(one);
+  }
+  if (out.configurations.empty() && opened.note && opened.note->configuration) {
+    out.configurations.push_back({.index = Index(0), .configuration = *opened.note->configuration});
   }
   if (!out.configurations.empty()) out.configuration = out.configurations.back().configuration;
 }
@@ -148,6 +156,11 @@ Result<void> retain(env::Disk& disk, const StorageOptions& options, Opened& open
   return {};
 }
 
+Result<void> match_snapshots(env::Disk& disk, Opened& opened) {
+  TRY(take_received(disk, opened));
+  return check_coverage(opened.scan, opened.snapshots);
+}
+
 /// Everything that only reads.
 Result<Opened> examine(env::Disk& disk) {
   TRY_ASSIGN(const DirectoryReport report, inspect_directory(disk));
@@ -160,7 +173,15 @@ Result<Opened> examine(env::Disk& disk) {
   TRY_ASSIGN(recovered.owner, read_identity(disk));
   TRY_ASSIGN(const std::optional<Incarnation> started, read_incarnation(disk));
   TRY_ASSIGN(opened.snapshots, find_snapshots(disk, recovered.owner));
-  TRY_ASSIGN(opened.scan, scan_log(disk, recovered.owner));
+  TRY_ASSIGN(opened.note, read_repair(disk));
+  LogDamage damage;
+  auto scan = scan_log(disk, recovered.owner, &damage);
+  const bool damaged = !scan && scan.error().code == Code::corrupt && damage.number != 0;
+  if (damaged) {
+    TRY_ASSIGN(opened.scan, scan_intact(disk, damage));
+  } else {
+    TRY_ASSIGN(opened.scan, std::move(scan));
+  }
   const Incarnation before = started.value_or(Incarnation(0));
   if (opened.scan.incarnation_max > before) {
     return fail(Code::corrupt, "file \"incarnation\" says " + std::to_string(before.value()) +
@@ -168,8 +189,12 @@ Result<Opened> examine(env::Disk& disk) {
                                    std::to_string(opened.scan.incarnation_max.value()));
   }
   recovered.incarnation = before + 1;
-  TRY(take_received(disk, opened));
-  TRY(check_coverage(opened.scan, opened.snapshots));
+  auto sound = damaged ? fail(scan.error()) : match_snapshots(disk, opened);
+  if (!sound && sound.error().code == Code::corrupt) {
+    TRY(begin_repair(disk, damage, sound.error(), opened));
+    sound = check_coverage(opened.scan, opened.snapshots);
+  }
+  TRY(sound);
   describe(opened);
   return opened;
 }
@@ -184,12 +209,14 @@ Result<void> make_durable(env::Disk& disk, const StorageOptions& options, Opened
   TRY(remove_unbegun(disk, opened.scan));
   for (const std::string& path : opened.snapshots.garbage) TRY(disk.remove(path));
   TRY(write_incarnation(disk, recovered.incarnation));
+  TRY(note_repair(disk, opened));
   TRY(rebuild_tail(disk,
                    {.owner = recovered.owner,
                     .incarnation = recovered.incarnation,
                     .segment_bytes = align_sector(options.segment_bytes),
                     .final_state = final_state(opened)},
                    opened.scan));
+  TRY(set_damaged_aside(disk, opened));
   TRY(remove_dead(disk, opened.scan));
   TRY_ASSIGN(opened.file, disk.open(segment_path(opened.scan.segments.back().number),
                                     env::OpenMode::read_write));
@@ -212,6 +239,13 @@ Result<Opened> open_directory(env::Disk& disk, const Logger& logger,
                                  {"why", torn->why},
                                  {"last_index", opened.recovered.last_index},
                                  {"doubtful_to", torn->reached}});
+  }
+  if (opened.note) {
+    logger.error("log_repairing", {{"damage", std::string_view(opened.note->damage)},
+                                   {"found", opened.evidence ? "now" : "before"},
+                                   {"last_index", opened.recovered.last_index},
+                                   {"reached", opened.recovered.doubtful_to},
+                                   {"vote_lost", opened.note->vote_lost}});
   }
   TRY(make_durable(disk, options, opened));
   return opened;

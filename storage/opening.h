@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "env/disk.h"
+#include "storage/evidence.h"
+#include "storage/repair_file.h"
 #include "storage/snapshots.h"
 #include "storage/storage.h"
 #include "storage/wal_recovery.h"
@@ -19,8 +21,10 @@ struct Opened {
   Recovered recovered;
   LogScan scan;
   FoundSnapshots snapshots;
-  std::optional<Index> publish;     ///< a received snapshot that the log stands behind already
-  std::unique_ptr<env::File> file;  ///< the segment to be written
+  std::optional<RepairNote> note;    ///< under repair
+  std::optional<Evidence> evidence;  ///< the damage was found now, not at an earlier start
+  std::optional<Index> publish;      ///< a received snapshot that the log stands behind already
+  std::unique_ptr<env::File> file;   ///< the segment to be written
   std::vector<raft::Entry> retained;
   uint64_t free_bytes = 0;
 };

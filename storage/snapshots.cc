@@ -34,7 +34,7 @@ Result<void> add_received(env::Disk& disk, const std::string& path, Index index,
                           const Ownership& owner, FoundSnapshots& found) {
   auto one = read_one(disk, path, index);
   if (!one && one.error().code == Code::corrupt) {
-    found.damaged.push_back({.path = path, .why = one.error().message});
+    found.damaged.push_back({.path = path, .why = one.error().message, .header = {}});
     return {};
   }
   TRY(one);
@@ -60,7 +60,7 @@ Result<FoundSnapshots> find_snapshots(env::Disk& disk, const Ownership& owner) {
     if (!index) continue;
     auto one = read_one(disk, path, *index);
     if (!one && one.error().code == Code::corrupt) {
-      found.damaged.push_back({.path = path, .why = one.error().message});
+      found.damaged.push_back({.path = path, .why = one.error().message, .header = {}});
       continue;
     }
     TRY(one);
@@ -73,7 +73,8 @@ Result<FoundSnapshots> find_snapshots(env::Disk& disk, const Ownership& owner) {
     if (verified) break;
     if (verified.error().code != Code::corrupt) return fail(verified.error());
     PROBE("snapshot: the newest one is damaged");
-    found.damaged.push_back({.path = path, .why = verified.error().message});
+    found.damaged.push_back(
+        {.path = path, .why = verified.error().message, .header = found.good.back().header});
     found.good.pop_back();
   }
   return found;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct FoundSnapshots {
   struct Damaged {
     std::string path;
     std::string why;
+    std::optional<SnapshotHeader> header;  ///< if that reads
   };
   std::vector<Damaged> damaged;
   /// Of other servers: whole files for which the log may or may not have been made ready. Headers

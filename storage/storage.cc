@@ -44,7 +44,7 @@ class FileStorage final : public Storage {
   void on_persisted(UniqueFunction<void(Result<uint64_t>)> handler) override {
     writer_.on_persisted(std::move(handler));
   }
-  void settle_doubt() override { writer_.settle_doubt(); }
+  void settle_doubt() override;
   void quiesce(UniqueFunction<void()> done) override { writer_.quiesce(std::move(done)); }
 
   Result<void> admit(size_t bytes, bool reserve_ok) override;
@@ -97,6 +97,7 @@ class FileStorage final : public Storage {
   std::optional<Refused> refused_;
   std::vector<Waiting> waiting_;
   std::weak_ptr<void> receiving_;
+  bool repairing_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
@@ -124,7 +125,8 @@ FileStorage::FileStorage(env::Disk& disk, env::Lanes& lanes, env::Clock& clock,
       retained_(std::move(opened.retained)),
       writer_({.disk = disk, .lanes = lanes, .clock = clock, .logger = logger_},
               writer_start(options, opened), std::move(opened.file)),
-      space_(disk, lanes, clock, opened.free_bytes) {
+      space_(disk, lanes, clock, opened.free_bytes),
+      repairing_(recovered_.repair.has_value()) {
   for (const FoundSnapshot& snapshot : opened.snapshots.good) {
     snapshots_.push_back(snapshot.header);
     snapshot_bytes_.push_back(snapshot.file_bytes);
@@ -144,6 +146,22 @@ FileStorage::FileStorage(env::Disk& disk, env::Lanes& lanes, env::Clock& clock,
 Result<void> FileStorage::replay(Index first, Index last,
                                  UniqueFunction<Result<void>(raft::Entry)> visit) {
   return replay_segments(disk_, writer_.segments(), first, last, visit);
+}
+
+/// The note goes last: what makes up for the damage is durable by then.
+void FileStorage::settle_doubt() {
+  writer_.settle_doubt();
+  if (!std::exchange(repairing_, false)) return;
+  when_durable(last_index(), [this](const Result<LogFate>& durable) {
+    if (!durable) return;
+    PROBE("repair: settled");
+    lanes_.submit(
+        env::Lane::bulk, [&disk = disk_] { return end_repair(disk); },
+        [this, alive = std::weak_ptr<int>(alive_)](const Result<void>& result) {
+          if (alive.expired() || result) return;
+          logger_.warn("repair_not_ended", {{"error", result.error().message}});
+        });
+  });
 }
 
 // --- Space

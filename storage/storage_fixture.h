@@ -109,6 +109,7 @@ class Process {
 
   Result<std::vector<raft::Entry>> entries() {
     std::vector<raft::Entry> all;
+    if (recovered().last_index < recovered().first_index) return all;
     TRY(storage_->replay(recovered().first_index, recovered().last_index,
                          [&](raft::Entry entry) -> Result<void> {
                            all.push_back(std::move(entry));

@@ -38,6 +38,7 @@ struct UnsyncedTail {
 struct LogScan {
   std::vector<SegmentInfo> segments;  ///< what counts, oldest first
   SegmentHeader oldest;               ///< of the first of them, also if recovery copies all of it
+  std::string newest_file;            ///< path of the last one, likewise
   LogShape shape;
   std::optional<TornTail> torn;
   UnsyncedTail tail;
@@ -47,9 +48,20 @@ struct LogScan {
   std::vector<std::string> dead;     ///< to be removed once the new segment is durable
 };
 
+/// Where what was synced is damaged.
+struct LogDamage {
+  uint64_t number = 0;  ///< of the segment; 0: there is no such damage
+  std::string what;     ///< for people: file, offset, what is wrong
+};
+
 /// Reads the whole log and changes nothing. Errors: corrupt (damage of what was synced, with file
-/// and offset; another owner), unsupported, io_error.
-Result<LogScan> scan_log(env::Disk& disk, const Ownership& owner);
+/// and offset, told in `damage` too; another owner), unsupported, io_error.
+Result<LogScan> scan_log(env::Disk& disk, const Ownership& owner, LogDamage* damage = nullptr);
+
+/// The log from its beginning to the damage that scan_log() found, as if it ended there; perhaps
+/// nothing. Files that do not belong to it are `dead`. Of the damaged segment no more than fits
+/// into one batch is taken. Errors: unsupported, io_error.
+Result<LogScan> scan_intact(env::Disk& disk, const LogDamage& damage);
 
 /// Removes what is `unbegun`; frees space before anything is written. Errors: io_error.
 Result<void> remove_unbegun(env::Disk& disk, const LogScan& scan);

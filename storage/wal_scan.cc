@@ -15,7 +15,8 @@ constexpr uint64_t kFirstBatchAt = kSectorBytes;
 
 class LogScanner {
  public:
-  LogScanner(env::Disk& disk, const Ownership& owner) : disk_(disk), owner_(owner) {}
+  LogScanner(env::Disk& disk, const Ownership& owner, LogDamage& damage)
+      : disk_(disk), owner_(owner), damage_(damage) {}
 
   Result<LogScan> run() {
     TRY(list_files());
@@ -28,8 +29,10 @@ class LogScanner {
 
  private:
   tl::unexpected<Error> corrupt(uint64_t number, uint64_t offset, const std::string& why) {
-    return fail(Code::corrupt, "file " + quote(segment_path(number)) + " at offset " +
-                                   std::to_string(offset) + ": " + why +
+    damage_ = {.number = number,
+               .what = "file " + quote(segment_path(number)) + " at offset " +
+                       std::to_string(offset) + ": " + why};
+    return fail(Code::corrupt, damage_.what +
                                    "; acknowledged data may be damaged, nothing was changed. "
                                    "See `doozer-inspect salvage`");
   }
@@ -49,6 +52,7 @@ class LogScanner {
 
   env::Disk& disk_;
   const Ownership owner_;
+  LogDamage& damage_;
   std::map<uint64_t, std::optional<DecodedHeader>> files_;
   std::vector<uint64_t> chain_;     ///< numbers of what counts, oldest first
   bool begun_behind_last_ = false;  ///< something was written to a newer file
@@ -77,10 +81,11 @@ Result<void> LogScanner::read_headers() {
     if (!reader.header()) continue;
     const SegmentHeader& header = reader.header()->header;
     if (header.cluster != owner_.cluster || header.identity != owner_.identity) {
-      return corrupt(number, 0,
-                     "it belongs to server " + header.identity.to_string() + " of cluster " +
-                         header.cluster.to_string() + ", the directory to " +
-                         owner_.identity.to_string() + " of " + owner_.cluster.to_string());
+      return fail(Code::corrupt,
+                  "file " + quote(segment_path(number)) + " at offset 0: it belongs to server " +
+                      header.identity.to_string() + " of cluster " + header.cluster.to_string() +
+                      ", the directory to " + owner_.identity.to_string() + " of " +
+                      owner_.cluster.to_string() + "; nothing was changed");
     }
     scan_.incarnation_max = std::max(scan_.incarnation_max, header.incarnation);
     decoded = reader.header();
@@ -171,6 +176,7 @@ Result<void> LogScanner::scan_segment(uint64_t number) {
                             .end = end,
                             .file_bytes = reader.file_size(),
                             .extents = {}});
+  scan_.newest_file = reader.path();
   begin_tail(header.previous);
   synced_to_ = header.synced_to;
   TRY(read_records(reader));
@@ -274,8 +280,9 @@ void LogScanner::finish_tail() {
 
 }  // namespace
 
-Result<LogScan> scan_log(env::Disk& disk, const Ownership& owner) {
-  return LogScanner(disk, owner).run();
+Result<LogScan> scan_log(env::Disk& disk, const Ownership& owner, LogDamage* damage) {
+  LogDamage unasked;
+  return LogScanner(disk, owner, damage != nullptr ? *damage : unasked).run();
 }
 
 }  // namespace doozer::storage

@@ -23,10 +23,12 @@ constexpr size_t kSeedsMax = 256;
 
 // --- Buffers
 constexpr size_t kControlQueueBytesMax = 4 * kMiB;  ///< of a link, waiting for its stream
+constexpr size_t kUrgentBytesMax = 128 * kKiB;      ///< heartbeats and link-state before it
 constexpr size_t kBulkQueueBytesMax = 32 * kMiB;
-constexpr size_t kRelayPairBytesMax = 1 * kMiB;     ///< relayed for one (from, to), waiting
-constexpr size_t kControlUnsentBytes = 128 * kKiB;  ///< a stream is given no more above this
+constexpr size_t kRelayPairBytesMax = 1 * kMiB;    ///< relayed for one (from, to), waiting
+constexpr size_t kControlUnsentBytes = 64 * kKiB;  ///< a stream is given no more above this
 constexpr size_t kBulkUnsentBytes = 128 * kKiB;
+constexpr size_t kControlBytesPerTurn = 128 * kKiB;
 constexpr size_t kBulkBytesPerTurn = 256 * kKiB;   ///< given to one stream
 constexpr size_t kReassemblyMessagesMax = 4;       ///< begun and not whole, of one sender
 constexpr size_t kReassemblyBytesMax = 64 * kMiB;  ///< of all senders together
@@ -43,9 +45,14 @@ constexpr uint64_t kDampForgetFactor = 4;  ///< up so many times its damping: fo
 constexpr uint64_t kLinkStateRefreshUs = 600'000;
 constexpr uint64_t kLinkStateExpiresUs = 2'000'000;
 constexpr uint64_t kHandshakeUs = 1'000'000;  ///< dial and hello together
+constexpr uint64_t kLingerUs = 1'000'000;     ///< after a refusal or goodbye
 constexpr uint64_t kRedialUsMin = 20'000;
 constexpr uint64_t kRedialUsMax = 1'000'000;
-constexpr uint64_t kBulkDialUs = 500'000;           ///< then the side that dialled control dials it
+constexpr uint64_t kBulkDialUs = 500'000;     ///< then the side that dialled control dials it
+constexpr uint64_t kBulkStaleUs = 5'000'000;  ///< a bulk connection stalled so long: dialled anew
+constexpr int kProofRedialsMax =
+    8;  ///< of one lost link, if the redial is cut off in its handshake
+constexpr uint64_t kProofRedialUs = 1'000;          ///< after the first; doubling
 constexpr uint64_t kStaleConnectionUs = 1'000'000;  ///< down so long: closed and dialled anew
 constexpr uint64_t kSelfDialUs = 10'000'000;        ///< before an address of our own is tried again
 

@@ -1,0 +1,276 @@
+#include "sim/plan_draw.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/limits.h"
+
+namespace doozer::sim {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000;
+
+Who server(uint64_t number) { return {Who::Kind::server, number}; }
+
+/// One plan under construction.
+class Drawing {
+ public:
+  explicit Drawing(uint64_t seed) : rng_(seed) { plan_.seed = seed; }
+  Plan draw();
+
+ private:
+  using Family = void (Drawing::*)();
+  void shape();
+  void networks();
+  void partitions();
+  void flapping();
+  void processes();
+  void machines();
+  void pauses();
+  void slow_disks();
+  void failing_disks();
+  void lost_disk();
+  void clocks();
+  void membership();
+  void load();
+
+  /// Mostly a server, at times the one that leads just then.
+  Who someone() {
+    if (rng_.chance(1, 3)) return {Who::Kind::leader};
+    return server(1 + rng_.below(plan_.servers));
+  }
+  Who anyone() {
+    if (rng_.chance(1, 4)) return {Who::Kind::client, 1 + rng_.below(plan_.clients)};
+    return someone();
+  }
+  /// Log-uniform, so that short ones are as likely as long ones.
+  uint64_t time_between(uint64_t least_us, uint64_t most_us) {
+    uint64_t most = least_us;
+    while (most * 2 <= most_us && rng_.chance(2, 3)) most *= 2;
+    const uint64_t us = least_us + rng_.below(std::min(most * 2, most_us) - least_us + 1);
+    return us / 1'000 * 1'000;
+  }
+  uint64_t moment() { return rng_.below(plan_.faults_us) / 1'000 * 1'000; }
+  Step& add(StepKind kind, uint64_t for_us) {
+    plan_.steps.push_back({.at_us = moment(), .for_us = for_us, .kind = kind});
+    return plan_.steps.back();
+  }
+  /// How often something happens: about so many seconds apart.
+  uint64_t times(uint64_t apart_us) { return 1 + rng_.below(1 + plan_.faults_us / apart_us); }
+
+  Rng rng_;
+  Plan plan_;
+  uint64_t weak_ = 0;  ///< the one server whose disk may be lost or rot; 0: none
+};
+
+void Drawing::shape() {
+  static constexpr uint64_t kSlots[] = {1, 3, 3, 3, 3, 3, 3, 5, 5, 2, 4, 7};
+  plan_.slots = kSlots[rng_.below(std::size(kSlots))];
+  plan_.servers = plan_.slots + (rng_.chance(1, 3) ? rng_.below(3) : 0);
+  plan_.clients = 4 + rng_.below(12);
+  plan_.faults_us = (4 + rng_.below(10)) * kSecond;
+  if (rng_.chance(1, 10)) plan_.faults_us *= 3;
+  plan_.latency_us = rng_.chance(1, 4) ? 1'000 + rng_.below(9'000) : 50 + rng_.below(450);
+  if (rng_.chance(1, 3)) plan_.history = 20 + rng_.below(2'000);
+  if (rng_.chance(1, 2)) plan_.snapshot_bytes = (16 + rng_.below(240)) * kKiB;
+  if (plan_.slots >= 3) weak_ = 1 + rng_.below(plan_.servers);
+}
+
+void Drawing::networks() {
+  static constexpr StepKind kKinds[] = {StepKind::delay, StepKind::slow,   StepKind::mtu,
+                                        StepKind::loss,  StepKind::resets, StepKind::clog,
+                                        StepKind::reject};
+  // A few kinds in one plan: all at once hide each other.
+  const StepKind kinds[] = {kKinds[rng_.below(std::size(kKinds))],
+                            kKinds[rng_.below(std::size(kKinds))]};
+  for (uint64_t i = times(kSecond); i > 0; --i) {
+    Step& step = add(kinds[rng_.below(2)], time_between(100'000, 6 * kSecond));
+    step.a = someone();
+    step.b = rng_.chance(1, 4) ? Who{Who::Kind::servers} : anyone();
+    step.both = rng_.chance(1, 2);
+    if (step.kind == StepKind::delay) step.amount = time_between(1'000, 800'000);
+    if (step.kind == StepKind::slow) step.amount = 2'000 + rng_.below(500'000);
+    if (step.kind == StepKind::mtu) step.amount = 200 + rng_.below(4'000);
+    if (step.kind == StepKind::loss) step.amount = 5 + rng_.below(300);
+    if (step.kind == StepKind::resets) step.amount = 5 + rng_.below(1'000);
+  }
+}
+
+void Drawing::partitions() {
+  for (uint64_t i = times(2 * kSecond); i > 0; --i) {
+    Step& step = add(StepKind::cut, time_between(200'000, 8 * kSecond));
+    step.a = someone();
+    step.b = rng_.chance(1, 3) ? Who{Who::Kind::servers} : anyone();
+    step.both = rng_.chance(2, 3);
+  }
+  if (!rng_.chance(1, 2)) return;
+  // One side and the other.
+  const uint64_t split = rng_.next();
+  const uint64_t at_us = moment();
+  const uint64_t for_us = time_between(500'000, 8 * kSecond);
+  for (uint64_t a = 1; a <= plan_.servers; ++a) {
+    for (uint64_t b = a + 1; b <= plan_.servers; ++b) {
+      if (((split >> a) & 1U) == ((split >> b) & 1U)) continue;
+      Step& step = add(StepKind::cut, for_us);
+      step.at_us = at_us;
+      step.a = server(a);
+      step.b = server(b);
+    }
+  }
+}
+
+void Drawing::flapping() {
+  for (uint64_t i = 1 + rng_.below(3); i > 0; --i) {
+    Step& step = add(StepKind::flap, time_between(kSecond, 8 * kSecond));
+    step.a = someone();
+    step.b = rng_.chance(1, 4) ? Who{Who::Kind::servers} : someone();
+    step.both = rng_.chance(2, 3);
+    step.amount = time_between(20'000, kSecond);
+  }
+}
+
+void Drawing::processes() {
+  for (uint64_t i = times(2 * kSecond); i > 0; --i) {
+    Step& step =
+        add(rng_.chance(1, 4) ? StepKind::stop : StepKind::kill, time_between(50'000, 5 * kSecond));
+    step.a = rng_.chance(1, 12) ? Who{Who::Kind::servers} : someone();
+  }
+}
+
+void Drawing::machines() {
+  static constexpr CrashKind kKinds[] = {CrashKind::machine_lost, CrashKind::machine_kept,
+                                         CrashKind::machine_torn, CrashKind::machine_mixed};
+  for (uint64_t i = times(3 * kSecond); i > 0; --i) {
+    Step& step = add(StepKind::crash, time_between(50'000, 5 * kSecond));
+    step.a = rng_.chance(1, 6) ? Who{Who::Kind::servers} : someone();
+    step.crash = kKinds[rng_.below(std::size(kKinds))];
+  }
+}
+
+void Drawing::pauses() {
+  for (uint64_t i = times(2 * kSecond); i > 0; --i) {
+    const bool whole = rng_.chance(1, 2);
+    Step& step = add(whole ? StepKind::pause : StepKind::stall,
+                     time_between(whole ? 200'000 : 5'000, 6 * kSecond));
+    step.a = rng_.chance(1, 12) ? Who{Who::Kind::servers} : someone();
+  }
+}
+
+void Drawing::slow_disks() {
+  for (uint64_t i = times(3 * kSecond); i > 0; --i) {
+    const bool stuck = rng_.chance(1, 3);
+    Step& step =
+        add(stuck ? StepKind::stuck_sync : StepKind::slow_sync, time_between(200'000, 6 * kSecond));
+    step.a = rng_.chance(1, 8) ? Who{Who::Kind::servers} : someone();
+    if (!stuck) step.amount = time_between(1'000, 1'500'000);
+  }
+}
+
+void Drawing::failing_disks() {
+  for (uint64_t i = times(4 * kSecond); i > 0; --i) {
+    const uint64_t which = rng_.below(3);
+    if (which == 0) {
+      add(StepKind::fail_sync, 0).a = someone();
+    } else if (which == 1) {
+      Step& step = add(StepKind::fail_reads, time_between(200'000, 4 * kSecond));
+      step.a = someone();
+      step.amount = 1 + rng_.below(200);
+    } else {
+      Step& step = add(StepKind::full, time_between(500'000, 5 * kSecond));
+      step.a = rng_.chance(1, 3) ? Who{Who::Kind::servers} : someone();
+      step.amount = rng_.below(2 * kMiB);
+    }
+  }
+}
+
+/// One server loses its disk, or gets one that is not the newest, or rots.
+void Drawing::lost_disk() {
+  if (weak_ == 0) return;
+  switch (rng_.below(5)) {
+    case 0: add(StepKind::wipe, time_between(50'000, 3 * kSecond)).a = server(weak_); break;
+    case 1: {
+      Step& save = add(StepKind::save, 0);
+      save.a = server(weak_);
+      save.at_us = plan_.faults_us / 8;
+      Step& back = add(StepKind::rollback, time_between(50'000, kSecond));
+      back.a = server(weak_);
+      back.at_us = std::max(back.at_us, plan_.faults_us / 4);
+      break;
+    }
+    case 2: {
+      // Both claimants of one identity are refused: together they must be a minority.
+      if (plan_.slots < 5) break;
+      Step& step = add(StepKind::copy, time_between(50'000, kSecond));
+      step.a = server(weak_ % plan_.servers + 1);
+      step.b = server(weak_);
+      break;
+    }
+    case 3: add(StepKind::foreign, time_between(kSecond, 5 * kSecond)).a = server(weak_); break;
+    case 4: {
+      Step& rot = add(StepKind::rot, 0);
+      rot.a = server(weak_);
+      rot.amount = 1 + rng_.below(3);
+      const uint64_t rot_us = rot.at_us;  // the next step moves the others
+      Step& kill = add(StepKind::kill, time_between(50'000, kSecond));
+      kill.a = server(weak_);
+      kill.at_us = std::max(rot_us, kill.at_us);
+      break;
+    }
+    default: UNREACHABLE();
+  }
+}
+
+void Drawing::clocks() {
+  for (uint64_t number = 1; number <= plan_.servers; ++number) {
+    if (rng_.chance(2, 3)) plan_.drift_ppm[number] = rng_.between(-10'000, 10'000);
+  }
+  for (uint64_t i = rng_.below(6); i > 0; --i) {
+    Step& step = add(rng_.chance(1, 2) ? StepKind::wall : StepKind::wall_back, 0);
+    step.a = someone();
+    step.amount = time_between(1'000, 100'000 * kSecond);
+  }
+}
+
+void Drawing::membership() {
+  for (uint64_t i = 1 + rng_.below(4); i > 0; --i) {
+    switch (rng_.below(4)) {
+      case 0: add(StepKind::empty_slot, 0).amount = rng_.below(plan_.slots); break;
+      case 1: add(StepKind::create_slot, 0).amount = plan_.slots + rng_.below(2); break;
+      case 2: add(StepKind::delete_slot, 0).amount = rng_.below(plan_.slots + 1); break;
+      case 3: add(StepKind::add_server, 0); break;
+      default: UNREACHABLE();
+    }
+  }
+}
+
+void Drawing::load() {
+  for (uint64_t i = times(3 * kSecond); i > 0; --i) {
+    Step& step = add(StepKind::burst, 0);
+    step.a = someone();
+    step.amount = 10 + rng_.below(2'000);
+  }
+}
+
+Plan Drawing::draw() {
+  struct Chance {
+    Family family;
+    uint64_t percent;
+  };
+  static constexpr Chance kFamilies[] = {
+      {&Drawing::networks, 35},   {&Drawing::partitions, 45},    {&Drawing::flapping, 20},
+      {&Drawing::processes, 40},  {&Drawing::machines, 35},      {&Drawing::pauses, 30},
+      {&Drawing::slow_disks, 25}, {&Drawing::failing_disks, 15}, {&Drawing::lost_disk, 15},
+      {&Drawing::clocks, 30},     {&Drawing::membership, 20},    {&Drawing::load, 20}};
+  shape();
+  for (const Chance& chance : kFamilies) {
+    if (rng_.chance(chance.percent, 100)) (this->*chance.family)();
+  }
+  std::ranges::stable_sort(plan_.steps, {}, &Step::at_us);
+  return plan_;
+}
+
+}  // namespace
+
+Plan draw_plan(uint64_t seed) { return Drawing(seed).draw(); }
+
+}  // namespace doozer::sim

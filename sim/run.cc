@@ -1,0 +1,250 @@
+#include "sim/run.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "sim/checkers/judge.h"
+#include "sim/cluster_world.h"
+#include "sim/facts.h"
+#include "sim/liveness.h"
+#include "sim/nemesis.h"
+#include "sim/replica_watch.h"
+#include "sim/workload.h"
+
+namespace doozer::sim {
+namespace {
+
+constexpr uint64_t kBootUsMax = 60'000'000;
+constexpr uint64_t kWarmUpUs = 500'000;  ///< of work before the first fault
+constexpr uint64_t kLookUs = 50'000;     ///< between two looks at what was promised
+constexpr uint64_t kQuietUsMax = 30'000'000;
+constexpr uint64_t kAuditUsMax = 60'000'000;
+constexpr uint64_t kConvergeUsMax = 30'000'000;
+constexpr uint64_t kLinearSteps = 300'000;  ///< of the search, for each file
+
+/// So many clients of every kind, in a fixed order of kinds, rarer ones last.
+WorkloadOptions workload_of(const Plan& plan, uint64_t seed) {
+  WorkloadOptions options{.seed = seed,
+                          .raw_clients = 0,
+                          .library_clients = 0,
+                          .counters = 0,
+                          .lockers = 0,
+                          .adders = 0,
+                          .watchers = 0,
+                          .slow_readers = 0,
+                          .bursters = 0};
+  size_t* const kinds[] = {&options.raw_clients, &options.library_clients, &options.watchers,
+                           &options.raw_clients, &options.counters,        &options.watchers,
+                           &options.lockers,     &options.library_clients, &options.adders,
+                           &options.watchers,    &options.slow_readers,    &options.bursters};
+  for (uint64_t i = 0; i < plan.clients; ++i) ++*kinds[i % std::size(kinds)];
+  return options;
+}
+
+class Run {
+ public:
+  Run(const Plan& plan, Timeline& timeline)
+      : plan_(plan),
+        timeline_(timeline),
+        world_(plan, timeline),
+        nemesis_(world_,
+                 {.leader = [this] { return leader_of(world_); },
+                  .follower = [this] { return follower_of(world_); }},
+                 [this](uint64_t number) {
+                   if (workload_) workload_->add_server(address(number));
+                 }) {}
+
+  RunResult run();
+
+ private:
+  std::string address(uint64_t number) const { return world_.host(number).options().address; }
+  void fail(const std::string& what) {
+    timeline_.say(world_.now_us(), "FAILED", what);
+    result_.failures.push_back(what);
+  }
+  bool boot();
+  void begin_work();
+  void hurt();
+  void heal();
+  void wind_up();
+  void judge_history();
+  void look();
+  void watch_for(uint64_t us);
+  bool booted();
+  bool converged();
+  void say_work();
+
+  const Plan& plan_;
+  Timeline& timeline_;
+  ClusterWorld world_;
+  Nemesis nemesis_;
+  ReplicaWatch replicas_{world_, history_};
+  History history_;
+  std::unique_ptr<Workload> workload_;
+  std::unique_ptr<Liveness> liveness_;
+  WorkloadStatistics told_;
+  uint64_t told_leader_ = 0;
+  RunResult result_;
+};
+
+bool Run::booted() {
+  size_t voters = 0;
+  for (uint64_t number = 1; number <= world_.size(); ++number) {
+    const auto facts = facts_of(world_.host(number));
+    if (!facts) return false;
+    if (facts->leads && facts->configuration.old_voters.empty()) {
+      voters = facts->configuration.voters.size();
+    }
+  }
+  return voters == plan_.slots;
+}
+
+bool Run::boot() {
+  world_.boot();
+  if (world_.run_until([this] { return booted(); }, world_.now_us() + kBootUsMax)) return true;
+  fail("the cluster is not whole " + time_text(kBootUsMax) + " after its first start");
+  return false;
+}
+
+void Run::begin_work() {
+  std::vector<std::string> servers;
+  for (uint64_t number = 1; number <= world_.size(); ++number) servers.push_back(address(number));
+  workload_ = std::make_unique<Workload>(
+      workload_of(plan_, world_.rng().next()), std::move(servers),
+      [this](size_t client) {
+        return ClientHost{.clock = &world_.client_clock(), .net = &world_.client_net(client + 1)};
+      },
+      history_);
+  liveness_ =
+      std::make_unique<Liveness>(world_, nemesis_, [this](uint64_t number, uint64_t since_us) {
+        return workload_->succeeded_since(address(number), since_us);
+      });
+  world_.on_life([this](uint64_t number, bool alive) {
+    liveness_->disturb(number);
+    replicas_.on_life(number, alive);
+  });
+  workload_->start();
+}
+
+/// Once in a while: what was promised, and who leads.
+void Run::look() {
+  if (const std::string broken = liveness_->judge(); !broken.empty()) fail(broken);
+  const uint64_t leader = leader_of(world_);
+  if (leader != told_leader_) {
+    timeline_.say(world_.now_us(), "plan",
+                  leader == 0 ? "nobody leads" : "s" + std::to_string(leader) + " leads");
+    told_leader_ = leader;
+  }
+}
+
+void Run::watch_for(uint64_t us) {
+  const uint64_t until_us = world_.now_us() + us;
+  uint64_t say_us = world_.now_us();
+  while (world_.now_us() < until_us && result_.failures.empty()) {
+    world_.run_until(std::min(until_us, world_.now_us() + kLookUs));
+    look();
+    if (world_.now_us() >= say_us + 1'000'000) {
+      say_us = world_.now_us();
+      say_work();
+    }
+  }
+}
+
+void Run::say_work() {
+  if (!timeline_.on()) return;
+  const WorkloadStatistics now = workload_->statistics();
+  timeline_.say(world_.now_us(), "work",
+                std::to_string(now.ok - told_.ok) + " answered, " +
+                    std::to_string(now.refused - told_.refused) + " refused, " +
+                    std::to_string(now.unknown - told_.unknown) + " unknown, " +
+                    std::to_string(now.failed - told_.failed) + " failed; " +
+                    std::to_string(now.events - told_.events) + " events seen");
+  told_ = now;
+}
+
+void Run::hurt() {
+  watch_for(kWarmUpUs);
+  nemesis_.schedule();
+  watch_for(plan_.faults_us);
+}
+
+void Run::heal() {
+  timeline_.say(world_.now_us(), "plan", "everything heals");
+  nemesis_.heal();
+  const uint64_t healed_us = world_.now_us();
+  watch_for(kServiceBoundUs + kLookUs);
+  for (uint64_t number = 1; number <= world_.size() && result_.failures.empty(); ++number) {
+    if (workload_->succeeded_since(address(number), healed_us)) continue;
+    fail("no write at s" + std::to_string(number) + " has succeeded within " +
+         time_text(kServiceBoundUs) + " after everything healed");
+  }
+}
+
+bool Run::converged() {
+  std::optional<core::Digests> first;
+  for (uint64_t number = 1; number <= world_.size(); ++number) {
+    if (!world_.host(number).serving()) return false;
+    const core::Digests digests = world_.host(number).process().server().machine().digests();
+    if (first && digests.index != first->index) return false;
+    first = digests;
+  }
+  return true;
+}
+
+/// The clients finish, read everything again, and all servers come to the same state.
+void Run::wind_up() {
+  workload_->stop_issuing();
+  if (!world_.run_until([this] { return workload_->quiesced(); }, world_.now_us() + kQuietUsMax)) {
+    return fail("a client still waits for an answer " + time_text(kQuietUsMax) +
+                " after the last request");
+  }
+  workload_->audit();
+  if (!world_.run_until([this] { return workload_->audited(); }, world_.now_us() + kAuditUsMax)) {
+    return fail("what is stored could not be read within " + time_text(kAuditUsMax));
+  }
+  if (!world_.run_until([this] { return converged(); }, world_.now_us() + kConvergeUsMax)) {
+    return fail("the servers have not applied the same log " + time_text(kConvergeUsMax) +
+                " after the last write");
+  }
+}
+
+void Run::judge_history() {
+  const Verdict verdict = judge(history_, kLinearSteps);
+  for (const Violation& violation : verdict.report.violations()) {
+    fail(violation.rule + ": " + violation.what);
+  }
+  const WorkloadStatistics& work = workload_->statistics();
+  result_.ok = work.ok;
+  result_.refused = work.refused;
+  result_.unknown = work.unknown;
+  result_.owed = liveness_->judged();
+  result_.on_shared_files = verdict.overlap.operations;
+  result_.overlapped = verdict.overlap.overlapped;
+  result_.linear_unknown = verdict.linear_unknown;
+}
+
+RunResult Run::run() {
+  world_.on_turn([this](uint64_t number) { replicas_.on_turn(number); });
+  world_.on_life([this](uint64_t number, bool alive) { replicas_.on_life(number, alive); });
+  if (boot()) {
+    begin_work();
+    hurt();
+    if (result_.failures.empty()) heal();
+    if (result_.failures.empty()) wind_up();
+    say_work();
+    judge_history();
+  }
+  result_.last_draw = world_.rng().next();
+  result_.digest = world_.digest();
+  result_.virtual_us = world_.now_us();
+  result_.turns = world_.turns();
+  result_.pieces = world_.network().stats().pieces;
+  return result_;
+}
+
+}  // namespace
+
+RunResult run_plan(const Plan& plan, Timeline& timeline) { return Run(plan, timeline).run(); }
+
+}  // namespace doozer::sim
