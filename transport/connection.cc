@@ -26,8 +26,7 @@ Connection::Connection(uint64_t id, ConnectionOwner& owner, env::Net& net, env::
       began_us_(owner.now_us()),
       state_(State::connecting),
       reader_(kUnprovenBodyBytesMax) {
-  options.stream_class =
-      role == Role::bulk ? env::StreamClass::bulk : env::StreamClass::control;
+  options.stream_class = role == Role::bulk ? env::StreamClass::bulk : env::StreamClass::control;
   options.timeout_us = kHandshakeUs;
   stream_ = net.dial(options, *this);
 }
@@ -120,8 +119,8 @@ void Connection::handle(const FrameReader::Frame& frame) {
       owner_.on_frame(*this, frame);
       return;
   }
-  lost({Code::corrupt, "peer frame: type " + std::to_string(static_cast<int>(frame.type)) +
-                           " out of order"});
+  lost({Code::corrupt,
+        "peer frame: type " + std::to_string(static_cast<int>(frame.type)) + " out of order"});
 }
 
 void Connection::on_hello(std::string_view body) {
@@ -152,11 +151,11 @@ void Connection::on_proof(std::string_view body) {
   const bool dialler = side_ == Side::dialled;
   const std::string& first = dialler ? my_hello_ : their_hello_;
   const std::string& second = dialler ? their_hello_ : my_hello_;
-  const std::string wanted = make_proof(
-      owner_.secret(), dialler ? Side::accepted : Side::dialled, first, second);
+  const std::string wanted =
+      make_proof(owner_.secret(), dialler ? Side::accepted : Side::dialled, first, second);
   if (!owner_.secret().empty() && !equal_in_constant_time(body, wanted)) {
-    refuse({RefusalCode::secret, "the secret of " + theirs_.identity.to_string() + " at " +
-                                     address_ + " is not ours"});
+    refuse({RefusalCode::secret,
+            "the secret of " + theirs_.identity.to_string() + " at " + address_ + " is not ours"});
     return;
   }
   proven_ = true;
@@ -250,9 +249,8 @@ void Connection::lost(const Error& error) {
   // A stream may be destroyed in its own call.
   stream_.reset();
   if (told) return;
-  owner_.on_lost(*this, connected && error.code == Code::refused
-                            ? Error{Code::closed, error.message}
-                            : error);
+  owner_.on_lost(
+      *this, connected && error.code == Code::refused ? Error{Code::closed, error.message} : error);
 }
 
 }  // namespace doozer::transport

@@ -44,10 +44,10 @@ class Connection final : public env::StreamEvents {
  public:
   enum class State : uint8_t {
     connecting,
-    greeting,     ///< hello, proof
-    welcoming,    ///< dialled and accepted here: waits for the other's welcome
+    greeting,   ///< hello, proof
+    welcoming,  ///< dialled and accepted here: waits for the other's welcome
     established,
-    lingering,    ///< all is said; waits for the peer to close
+    lingering,  ///< all is said; waits for the peer to close
     dead,
   };
   /// Dials. `address` is what is dialled, `expected` whom it hopes to meet (or none).

@@ -59,10 +59,10 @@ std::string make_proof(std::string_view secret, Side side, std::string_view dial
                        std::string_view accepted_hello);
 
 enum class RefusalCode : uint8_t {
-  duplicate = 1,      ///< another connection of this link stays
-  itself = 2,         ///< the dialler has reached itself
-  version = 3,        ///< no common version of the protocol
-  secret = 4,         ///< the proof is wrong, or none is possible and peers beyond loopback need one
+  duplicate = 1,  ///< another connection of this link stays
+  itself = 2,     ///< the dialler has reached itself
+  version = 3,    ///< no common version of the protocol
+  secret = 4,     ///< the proof is wrong, or none is possible and peers beyond loopback need one
   other_cluster = 5,  ///< this one and that one are of two clusters
   rolled_back = 6,    ///< a higher incarnation of that identity was seen: an older disk
   copied = 7,         ///< two lives of one incarnation of one identity

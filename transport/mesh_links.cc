@@ -28,9 +28,10 @@ Hello Mesh::Impl::make_hello(const Connection& connection, const Hello* theirs) 
 
 std::string Mesh::Impl::forbidden(const std::string& address) {
   if (!options_.secret.empty() || options_.insecure_peers || options_.proven_by_tls) return "";
-  return is_loopback(address) ? "" : "server " + self_.identity.to_string() + " at " +
-                                         self_.address + " has no secret and no mutual TLS, and " +
-                                         address + " is beyond loopback";
+  return is_loopback(address)
+             ? ""
+             : "server " + self_.identity.to_string() + " at " + self_.address +
+                   " has no secret and no mutual TLS, and " + address + " is beyond loopback";
 }
 
 Peer* Mesh::Impl::peer_of(const Connection& connection) {
@@ -47,7 +48,9 @@ void Mesh::Impl::fatal(const std::string& message) {
 
 void Mesh::Impl::on_proven(Connection& connection) {
   const Hello theirs = connection.theirs();
-  if (connection.dialled()) dialler_.learned(connection.address(), theirs.identity);
+  if (connection.dialled() && theirs.cluster == self_.cluster) {
+    dialler_.learned(connection.address(), theirs.identity);
+  }
   if (theirs.role == Role::ask && !connection.dialled()) {
     connection.accept();  // it has learned all that it wants
     return;
@@ -79,8 +82,8 @@ std::optional<Refusal> Mesh::Impl::admit(Connection& connection) {
                                           " servers already, " + theirs.identity.to_string() +
                                           " would be one more"};
   }
-  if (connection.role() == Role::bulk) {
-    if (peer->control != nullptr && peer->life == theirs.life) return std::nullopt;
+  const bool bulk = connection.role() == Role::bulk;
+  if (bulk && (peer->control == nullptr || peer->life != theirs.life)) {
     return Refusal{RefusalCode::unexpected, "a bulk connection without its control connection"};
   }
   if (!new_one_stays(*peer, connection)) {
@@ -92,8 +95,7 @@ std::optional<Refusal> Mesh::Impl::admit(Connection& connection) {
 void Mesh::Impl::reject(Connection& connection, const Refusal& refusal) {
   ++stats_.refused;
   const Hello theirs = connection.theirs();
-  const bool quiet =
-      refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself;
+  const bool quiet = refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself;
   if (refusal.code == RefusalCode::duplicate) note_answer(connection);
   if (!quiet && pace_.may(now_us())) {
     logger_.warn("peer_refused", {{"peer", theirs.identity.to_string()},
@@ -123,14 +125,15 @@ void Mesh::Impl::reject(Connection& connection, const Refusal& refusal) {
   if (refusal.code == RefusalCode::copied || unmounted) fatal(refusal.reason);
 }
 
-// Two connections of one link: a fresh one replaces one that is dead or of the same dialler, else
+// Two connections for one use: a fresh one replaces one that is dead or of the same dialler, else
 // the one that the lower identity dialled stays. Both sides come to the same answer.
 bool Mesh::Impl::new_one_stays(const Peer& peer, const Connection& fresh) const {
-  if (peer.control == nullptr || peer.control == &fresh) return true;
-  if (peer.life != fresh.theirs().life) return true;
-  const uint64_t since = now_us() - peer.control->began_us();
-  const bool alive = peer.health.fresh(now_us()) || since <= kLinkDownUs;
-  if (!alive || peer.control->dialled() == fresh.dialled()) return true;
+  const bool bulk = fresh.role() == Role::bulk;
+  const Connection* const old = bulk ? peer.bulk : peer.control;
+  if (old == nullptr || old == &fresh || peer.life != fresh.theirs().life) return true;
+  const bool good = bulk ? peer.bulk_good : peer.health.fresh(now_us());
+  const bool alive = good || now_us() - old->began_us() <= kLinkDownUs;
+  if (!alive || old->dialled() == fresh.dialled()) return true;
   return fresh.dialled() ? self_.identity < peer.identity : peer.identity < self_.identity;
 }
 
@@ -175,12 +178,12 @@ void Mesh::Impl::on_established(Connection& connection) {
   }
   if (connection.dialled()) dialler_.succeeded(connection.address());
   if (leaving_) connection.say_goodbye();
-  if (connection.role() == Role::bulk) {
-    link_bulk(*peer, connection);
-  } else if (new_one_stays(*peer, connection)) {
-    link_control(*peer, connection);
-  } else {
+  if (!new_one_stays(*peer, connection)) {
     reject(connection, {RefusalCode::duplicate, "another connection of this link stays"});
+  } else if (connection.role() == Role::bulk) {
+    link_bulk(*peer, connection);
+  } else {
+    link_control(*peer, connection);
   }
 }
 
@@ -222,8 +225,7 @@ void Mesh::Impl::on_frame(Connection& connection, const FrameReader::Frame& fram
   if (peer == nullptr) return;  // it was replaced
   stats_.bytes_received += kFrameHeadBytes + frame.body.size();
   peer->heard_us = now_us();
-  const bool bulk_frame =
-      frame.type == FrameType::part || frame.type == FrameType::relayed_part;
+  const bool bulk_frame = frame.type == FrameType::part || frame.type == FrameType::relayed_part;
   if (bulk_frame != (peer->bulk == &connection)) {
     unlink(*peer, connection, true, "a frame on the wrong connection");
     connection.refuse({RefusalCode::unexpected, "a frame on the wrong connection"});
@@ -281,9 +283,8 @@ void Mesh::Impl::set_up(Peer& peer, bool up, std::string_view why) {
                              {"damped", peer.health.damped(now_us())}});
   } else {
     ++stats_.links_down;
-    logger_.info("link_down", {{"peer", peer.identity.to_string()},
-                               {"address", peer.address},
-                               {"why", why}});
+    logger_.info("link_down",
+                 {{"peer", peer.identity.to_string()}, {"address", peer.address}, {"why", why}});
     enqueue_again(peer.control_out.take_all(), EdgesFor::control);
   }
   tell_changes();
@@ -291,7 +292,9 @@ void Mesh::Impl::set_up(Peer& peer, bool up, std::string_view why) {
 
 void Mesh::Impl::dial(const std::string& address) {
   const Dialler::Target* const target = dialler_.find(address);
-  const Identity expected = target == nullptr ? Identity() : target->identity;
+  // Only of a member it may be said that its address is known.
+  const bool known = target != nullptr && peers_.find(target->identity) != nullptr;
+  const Identity expected = known ? target->identity : Identity();
   dialler_.begin(address);
   ++stats_.dials;
   pool_.dial(options_.dial, address, Role::control, expected);
@@ -317,7 +320,8 @@ void Mesh::Impl::on_refused(Connection& connection, const Refusal& refusal) {
                                   {"hidden", pace_.take_hidden()}});
   }
   // Only one who has proven itself may stop this server.
-  const bool final = refusal.code == RefusalCode::rolled_back || refusal.code == RefusalCode::copied;
+  const bool final =
+      refusal.code == RefusalCode::rolled_back || refusal.code == RefusalCode::copied;
   if (final && connection.proven() && connection.theirs().cluster == self_.cluster) {
     fatal(refusal.reason);
   }
