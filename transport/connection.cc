@@ -48,6 +48,7 @@ void Connection::begin(std::string_view first_bytes) {
   if (const std::string why = owner_.forbidden(address_); !why.empty()) {
     stream_->write(std::string(kPreamble));
     refuse({RefusalCode::secret, why});
+    owner_.on_lost(*this, {Code::permission_denied, why});
     return;
   }
   on_bytes(first_bytes);
@@ -66,6 +67,8 @@ void Connection::on_connected() {
 void Connection::greet(const Hello* theirs) {
   const Hello mine = owner_.make_hello(*this, theirs);
   my_hello_ = encode_hello(mine);
+  mine_ = mine.identity.to_string();
+  my_address_ = mine.address;
   // Of the dialler's nonce.
   const Hello& dialler = theirs == nullptr ? mine : *theirs;
   tag_ = hash64({reinterpret_cast<const char*>(dialler.nonce.data()), dialler.nonce.size()}) | 1U;
@@ -132,6 +135,7 @@ void Connection::on_hello(std::string_view body) {
     if (hello.error().code != Code::unsupported) return lost(hello.error());
     if (side_ == Side::accepted) stream_->write(std::string(kPreamble));
     refuse({RefusalCode::version, hello.error().message});
+    owner_.on_lost(*this, hello.error());
     return;
   }
   their_hello_ = body;
@@ -154,8 +158,10 @@ void Connection::on_proof(std::string_view body) {
   const std::string wanted =
       make_proof(owner_.secret(), dialler ? Side::accepted : Side::dialled, first, second);
   if (!owner_.secret().empty() && !equal_in_constant_time(body, wanted)) {
-    refuse({RefusalCode::secret,
-            "the secret of " + theirs_.identity.to_string() + " at " + address_ + " is not ours"});
+    const std::string why = "the secret of server " + theirs_.identity.to_string() + " at " +
+                            address_ + " is not the one of server " + mine_ + " at " + my_address_;
+    refuse({RefusalCode::secret, why});
+    owner_.on_lost(*this, {Code::permission_denied, why});
     return;
   }
   proven_ = true;
@@ -224,6 +230,8 @@ void Connection::send_frame(FrameType type, std::string_view body) {
 void Connection::tick() {
   const uint64_t now = owner_.now_us();
   if (state_ == State::lingering && now - linger_since_us_ > kLingerUs) cut();
+  // Who only asks has its answer.
+  if (state_ == State::established && role_ == Role::ask && now - began_us_ > kHandshakeUs) close();
   const bool shaking_hands =
       state_ == State::connecting || state_ == State::greeting || state_ == State::welcoming;
   if (shaking_hands && now - began_us_ > kHandshakeUs) {

@@ -83,5 +83,8 @@ std::string_view refusal_name(RefusalCode code);
 
 /// "127.0.0.1:4000", "[::1]:4000", "localhost:4000".
 bool is_loopback(std::string_view address);
+/// Why there may be no connection with `address`, for a server that is `trusting`: it has a secret
+/// or mutual TLS, or was told to do without. Empty: there may.
+std::string forbidden_peer(const std::string& address, bool trusting);
 
 }  // namespace doozer::transport

@@ -23,8 +23,8 @@ TEST_F(MeshTraffic, MessagesOfAllSizesArriveWholeDirectlyAndByRelay) {
   }
   ASSERT_TRUE(run_until([&] { return connected(3); }, 2'000'000));
   run_for(1'000'000);
-  const size_t sizes[] = {0, 1, kPartBytesMax - 1, kPartBytesMax, kPartBytesMax + 1,
-                          2 * kPartBytesMax, 700'000};
+  const size_t sizes[] = {
+      0, 1, kPartBytesMax - 1, kPartBytesMax, kPartBytesMax + 1, 2 * kPartBytesMax, 700'000};
   for (const size_t size : sizes) {
     for (const Channel channel : {Channel::control, Channel::bulk}) {
       for (const size_t to : {1, 2}) {
@@ -151,8 +151,8 @@ TEST_F(MeshTraffic, AMessageToAnOlderLifeIsDropped) {
   EXPECT_TRUE(node(2).heard.empty());
   EXPECT_EQ(mesh(2).stats().dropped_incarnation, 1U);
   heal(0, 1);
-  ASSERT_TRUE(run_until([&] { return node(0).peer(id(2)).incarnation == Incarnation(2); },
-                        2'000'000));
+  ASSERT_TRUE(
+      run_until([&] { return node(0).peer(id(2)).incarnation == Incarnation(2); }, 2'000'000));
   send(0, 2, "for the new life");
   run_for(5'000);
   EXPECT_TRUE(heard(2, 0, "for the new life"));
