@@ -21,7 +21,6 @@ struct WalWriter::Flight {
   bool turns_over = false;  ///< into the next segment:
   std::unique_ptr<env::File> file;
   SegmentHeader header;
-  bool grow = false;
   bool restarts = false;  ///< in a new segment that nothing links to what was: `header`
 };
 

@@ -159,9 +159,13 @@ void WalWriter::kick() {
   const bool large_enough =
       preparer_.ready() && preparer_.peek().bytes >= size + kSegmentOverheadBytes;
   const bool turns_over = !fits(size) || (provisional_ && large_enough);
-  if (turns_over && !preparer_.ready()) {
+  if (turns_over && !large_enough) {
     blocked_bytes_ = size;
     PROBE("wal: a batch waits for the next segment");
+    if (preparer_.ready()) {
+      PROBE("wal: a batch larger than the prepared segment");
+      drop_prepared();
+    }
     prepare_if_needed();
     return;
   }
@@ -190,12 +194,10 @@ void WalWriter::kick() {
 
 void WalWriter::turn_over(Flight& flight) {
   Preparer::Prepared prepared = preparer_.take();
-  const uint64_t needed = flight.size + kSegmentOverheadBytes;
   flight.turns_over = true;
   flight.file = std::move(prepared.file);
-  flight.grow = prepared.bytes < needed;
   flight.header.number = prepared.number;
-  flight.header.file_bytes = std::max(prepared.bytes, needed);
+  flight.header.file_bytes = prepared.bytes;
 }
 
 void WalWriter::launch(std::shared_ptr<Flight> flight) {
@@ -207,7 +209,7 @@ void WalWriter::launch(std::shared_ptr<Flight> flight) {
   auto job = [tail = tail_, flight, &disk = disk_] {
     if (flight->restarts) return tail->restart(disk, flight->header);
     if (!flight->turns_over) return tail->write(flight->bytes, flight->last_index);
-    return tail->write_in_next(std::move(flight->file), flight->header, flight->grow, flight->bytes,
+    return tail->write_in_next(std::move(flight->file), flight->header, flight->bytes,
                                flight->last_index);
   };
   lanes_.submit(env::Lane::log, std::move(job),
@@ -314,14 +316,23 @@ uint64_t WalWriter::prepared_room() const {
 
 void WalWriter::prepare_if_needed() {
   if (dead_ || preparer_.running() || preparer_.ready() || retry_timer_ != 0) return;
+  const uint64_t needed = blocked_bytes_ == 0 ? 0 : blocked_bytes_ + kSegmentOverheadBytes;
   if (!preparing_failed_) {
-    prepare(align_sector(options_.segment_bytes), smallest_segment(), keep_free_);
+    prepare(std::max(needed, align_sector(options_.segment_bytes)),
+            std::max(needed, smallest_segment()), keep_free_);
   } else if (blocked_bytes_ != 0) {
     // The reserve is for this: what was admitted must get through.
     PROBE("wal: a small segment out of the reserve");
-    const uint64_t needed = blocked_bytes_ + kSegmentOverheadBytes;
     prepare(std::max(needed, smallest_segment()), std::max<uint64_t>(needed, kSegmentBytesMin), 0);
   }
+}
+
+/// Its file goes before the next one is made: both are jobs of the bulk lane.
+void WalWriter::drop_prepared() {
+  auto job = [&disk = disk_, path = segment_path(preparer_.take().number)] {
+    return disk.remove(path);
+  };
+  lanes_.submit(env::Lane::bulk, std::move(job), [](const Result<void>&) {});
 }
 
 uint64_t WalWriter::smallest_segment() const {

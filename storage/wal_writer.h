@@ -130,6 +130,7 @@ class WalWriter {
   void restarted(const Flight& flight, Result<void> result);
   void end_restart(Result<void> result);
   void drop_stale_segment();
+  void drop_prepared();
   void tell(uint64_t tag);
   void arm_idle_timer(uint64_t when_us);
   void idle_check();
