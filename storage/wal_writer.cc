@@ -15,6 +15,10 @@ constexpr uint64_t kUsPerMs = 1'000;
 constexpr uint64_t kRetryPreparingUs = 1'000'000;
 /// When space is short and a batch waits, a segment of this size must do.
 constexpr uint64_t kSmallestPreparedBytes = 1 * kMiB;
+/// A batch up to this size grows as it needs.
+constexpr size_t kGrowingBytes = 256 * kKiB;
+/// More than a hard state or a truncation takes.
+constexpr size_t kSmallRecordBytes = 64;
 /// Of a segment, what batches cannot have: the header, and the idle marker.
 constexpr uint64_t kSegmentOverheadBytes = 2 * kSectorBytes;
 
@@ -49,18 +53,31 @@ WalWriter::~WalWriter() {
 
 // --- What is asked for
 
-WalWriter::Batch& WalWriter::open_batch() {
-  if (queue_.empty() || queue_.back().bytes.size() >= batch_bytes_max_) {
+/// A batch of more than kGrowingBytes never moves: it has its full size from then on, and what does
+/// not fit begins another one.
+WalWriter::Batch& WalWriter::open_batch(size_t record_bytes) {
+  const size_t added = record_bytes + kSectorBytes;
+  const auto fits = [&](const std::string& bytes) {
+    const size_t wanted = bytes.size() + added;
+    return wanted <= bytes.capacity() || bytes.size() <= kGrowingBytes;
+  };
+  const bool closed = queue_.empty() || queue_.back().bytes.size() >= batch_bytes_max_ ||
+                      !fits(queue_.back().bytes);
+  if (closed) {
     Batch& batch = queue_.emplace_back();
-    batch.bytes = std::exchange(spare_, {});
-    batch.bytes.clear();
+    batch.bytes = buffers_.take(added);
     begin_batch(batch.bytes);
     batch.state_before = shape_.state();
     batch.first_index = shape_.last_index() + 1;
     batch.previous_term = shape_.last_term();
     queued_bytes_ += batch.bytes.size();
   }
-  queued_bytes_ -= queue_.back().bytes.size();
+  std::string& bytes = queue_.back().bytes;
+  const size_t wanted = bytes.size() + added;
+  if (wanted > bytes.capacity() && wanted > kGrowingBytes) {
+    bytes.reserve(std::max<size_t>(batch_bytes_max_ + kSectorBytes, wanted));
+  }
+  queued_bytes_ -= bytes.size();
   return queue_.back();
 }
 
@@ -72,7 +89,7 @@ void WalWriter::record_added(Batch& batch) {
 void WalWriter::append(const raft::Entry& entry) {
   if (dead_) return;
   CHECK(!restarting());
-  Batch& batch = open_batch();
+  Batch& batch = open_batch(kEntryOverheadBytes + entry.payload.size());
   const EntryView view{
       .index = entry.index, .term = entry.term, .kind = entry.kind, .payload = entry.payload};
   CHECK(shape_.apply(view).has_value());
@@ -83,7 +100,7 @@ void WalWriter::append(const raft::Entry& entry) {
 void WalWriter::truncate_from(Index index) {
   if (dead_) return;
   CHECK(!restarting());
-  Batch& batch = open_batch();
+  Batch& batch = open_batch(kSmallRecordBytes);
   CHECK(shape_.apply(Truncate{index}).has_value());
   append_truncate(batch.bytes, index);
   record_added(batch);
@@ -112,7 +129,7 @@ void WalWriter::note_state(DurableState state) {
   // What the log begins behind is in a snapshot.
   state.raft.commit = std::max(state.raft.commit, shape_.first_index() - 1);
   if (state == shape_.state()) return;
-  Batch& batch = open_batch();
+  Batch& batch = open_batch(kSmallRecordBytes);
   CHECK(shape_.apply(state).has_value());
   append_hard_state(batch.bytes, state);
   record_added(batch);
@@ -206,11 +223,14 @@ void WalWriter::launch(std::shared_ptr<Flight> flight) {
   flying_bytes_ = flight->size;
   // What the job touches of the flight, the loop leaves alone until it has landed; `tag` is the
   // loop's.
+  flight->reuse = buffers_.has_room_for(flight->bytes.capacity());
   auto job = [tail = tail_, flight, &disk = disk_] {
     if (flight->restarts) return tail->restart(disk, flight->header);
-    if (!flight->turns_over) return tail->write(flight->bytes, flight->last_index);
-    return tail->write_in_next(std::move(flight->file), flight->header, flight->bytes,
-                               flight->last_index);
+    auto written = flight->turns_over ? tail->write_in_next(std::move(flight->file), flight->header,
+                                                            flight->bytes, flight->last_index)
+                                      : tail->write(flight->bytes, flight->last_index);
+    if (!flight->reuse) std::string().swap(flight->bytes);
+    return written;
   };
   lanes_.submit(env::Lane::log, std::move(job),
                 [this, alive = std::weak_ptr<int>(alive_), flight](Result<void> result) {
@@ -257,7 +277,7 @@ void WalWriter::landed(const std::shared_ptr<Flight>& flight, Result<void> resul
   durable_index_ = flight->last_index;
   marked_ = flight->marker_only;
   last_landed_us_ = now_us;
-  spare_ = std::move(flight->bytes);
+  if (flight->reuse) buffers_.give(std::move(flight->bytes));
   kick();
   if (flying_ == nullptr && !marked_ && idle_timer_ == 0) arm_idle_timer(now_us + kIdleMarkerUs);
   if (flight->tag != 0) tell(flight->tag);
@@ -416,8 +436,7 @@ void WalWriter::write_idle_marker() {
   }
   PROBE("wal: idle marker");
   auto flight = std::make_shared<Flight>();
-  flight->bytes = std::exchange(spare_, {});
-  flight->bytes.clear();
+  flight->bytes = buffers_.take(0);
   begin_batch(flight->bytes);
   flight->size = align_sector(flight->bytes.size());
   flight->last_index = durable_index_;
