@@ -35,7 +35,8 @@ WorkloadOptions workload_of(const Plan& plan, uint64_t seed) {
                           .adders = 0,
                           .watchers = 0,
                           .slow_readers = 0,
-                          .bursters = 0};
+                          .bursters = 0,
+                          .pulse_us = plan.pulse_us};
   size_t* const kinds[] = {&options.raw_clients, &options.library_clients, &options.watchers,
                            &options.raw_clients, &options.counters,        &options.watchers,
                            &options.lockers,     &options.library_clients, &options.adders,
