@@ -9,9 +9,9 @@ namespace doozer::core {
 namespace {
 
 // What matching costs, in the operations of one word that globs are matched by.
-constexpr int64_t kLookupWork = 32;
+constexpr int64_t kLookupWork = 64;
 constexpr size_t kHashedBytesPerWork = 8;
-constexpr int64_t kGroupWork = 16;
+constexpr int64_t kGroupWork = 48;
 
 }  // namespace
 

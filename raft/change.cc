@@ -125,6 +125,7 @@ void Core::on_step_down() {
   rest_until_us_ = now_us_ + kStepDownRestUs;
   if (role_ == Role::leader) leave_to_successor();
   become_follower();
+  arm_election_timer();
 }
 
 void Core::leave_to_successor() {

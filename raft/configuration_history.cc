@@ -18,10 +18,16 @@ ConfigurationHistory::ConfigurationHistory(std::vector<ConfigurationAt> known)
   for (size_t i = 1; i < known_.size(); ++i) CHECK(known_[i - 1].index < known_[i].index);
 }
 
-const Configuration& ConfigurationHistory::at(Index index) const {
+const ConfigurationAt& ConfigurationHistory::known_at(Index index) const {
   const auto after = std::upper_bound(known_.begin(), known_.end(), index, below);
-  return after == known_.begin() ? known_.front().configuration : std::prev(after)->configuration;
+  return after == known_.begin() ? known_.front() : *std::prev(after);
 }
+
+const Configuration& ConfigurationHistory::at(Index index) const {
+  return known_at(index).configuration;
+}
+
+Index ConfigurationHistory::index_at(Index index) const { return known_at(index).index; }
 
 void ConfigurationHistory::append(Index index, Configuration configuration) {
   CHECK(known_.back().index < index);

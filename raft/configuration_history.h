@@ -19,6 +19,8 @@ class ConfigurationHistory {
   Index index() const { return known_.back().index; }
   /// The newest at or below `index`; as far back as forget_below() left any.
   const Configuration& at(Index index) const;
+  /// From where on that one is in force.
+  Index index_at(Index index) const;
 
   void append(Index index, Configuration configuration);
   void truncate_from(Index index);
@@ -28,6 +30,8 @@ class ConfigurationHistory {
   void forget_below(Index index);
 
  private:
+  const ConfigurationAt& known_at(Index index) const;
+
   std::vector<ConfigurationAt> known_;  ///< never empty
 };
 

@@ -68,6 +68,7 @@ class Core {
   /// on.
   const Entry& entry(Index index) const { return log_.entry(index); }
 
+  const Identity& self() const { return self_; }
   Role role() const { return role_; }
   Term term() const { return hard_state_.term; }
   Identity leader() const { return leader_; }
@@ -100,7 +101,8 @@ class Core {
   bool wants_snapshot(const LogPosition& point) const;
 
  private:
-  friend class Inspector;  // invariants.cc
+  friend class Inspector;  // invariants.cc: they only look
+  friend class Witness;
 
   struct Persisting {
     uint64_t sequence = 0;
@@ -113,6 +115,7 @@ class Core {
   struct Ballot {
     Identity voter;
     Vote vote = Vote::pending;
+    bool counts = true;  ///< false: of a log in doubt
   };
   struct Deferred {
     Process from;
@@ -167,7 +170,7 @@ class Core {
   void begin_vote(bool transfer, Output& out);
   void ask_votes();
   void count_votes(Output& out);
-  void record_vote(const Identity& voter, Vote vote, Output& out);
+  void record_vote(const Identity& voter, Vote vote, bool counts, Output& out);
   void become_leader(Output& out);
   void on_request_vote(const Process& from, const RequestVote& request);
   bool defer(const Process& from, const RequestVote& request);
@@ -256,6 +259,7 @@ class Core {
   void begin_doubt(LogTrust trust, Index doubtful_to);
   void hear_for_trust(const LeaderHead& head);
   void settle_if_caught_up();
+  void settle();
 
   // Fixed after construction.
   Identity self_;

@@ -20,15 +20,20 @@ bool Core::may_stand() const {
   return is_voter(configuration(), self_) && may_vote() && (leadable_ || last_resort_);
 }
 
-bool Core::may_vote() const { return trust_ == LogTrust::sound; }
+bool Core::may_vote() const { return trust_ != LogTrust::repairing; }
 
-bool Core::reluctant() const { return never_lead_ || !leadable_; }
+/// Stands only rather than nobody.
+bool Core::reluctant() const {
+  return never_lead_ || !leadable_ || trust_ != LogTrust::sound;
+}
 
 // Time-outs are drawn anew each time, so that split votes resolve themselves (3.4). A cluster of
 // one waits for nobody.
 void Core::arm_election_timer() {
   const auto wait = rng_.between(kElectionTimeoutMinUs, kElectionTimeoutMaxUs);
-  election_deadline_us_ = now_us_ + (is_single() ? 0 : static_cast<uint64_t>(wait));
+  const bool alone = role_ == Role::follower && is_single() && may_stand();
+  election_deadline_us_ =
+      std::max(rest_until_us_, now_us_ + (alone ? 0 : static_cast<uint64_t>(wait)));
 }
 
 /// We follow a leader that is alive as far as we know: nobody else needs our vote (4.2.3, 9.6).
@@ -63,6 +68,7 @@ void Core::become_follower() {
   pre_ = false;
   if (before != Role::leader) return;
   forget_leader();
+  verified_ = commit_;
   peers_.clear();
   transfer_.reset();
   return_reads();
@@ -85,7 +91,7 @@ void Core::on_election_tick(Output& out) {
   become_follower();
   forget_leader();
   ++timeouts_;
-  if (now_us_ < rest_until_us_ || !may_stand()) return;
+  if (!may_stand()) return;
   // Design section 4: otherwise the longest log, at a member that never leads, stops the cluster.
   if (reluctant() && !is_single() && timeouts_ < kReluctantTimeouts) return;
   begin_pre_vote(out);
@@ -97,11 +103,9 @@ void Core::begin_pre_vote(Output& out) {
   pre_ = true;
   transferred_ = false;
   ballots_.clear();
-  for (const Identity& voter : all_voters(configuration())) {
-    ballots_.push_back({.voter = voter, .vote = voter == self_ ? Vote::granted : Vote::pending});
-  }
+  for (const Identity& voter : all_voters(configuration())) ballots_.push_back({.voter = voter});
   ask_votes();
-  count_votes(out);
+  record_vote(self_, Vote::granted, trust_ == LogTrust::sound, out);
 }
 
 // 3.4. Our own vote counts once it is durable, as anybody's.
@@ -139,19 +143,28 @@ void Core::ask_votes() {
 void Core::count_votes(Output& out) {
   const Vote result = tally(configuration(), [&](const Identity& voter) {
     for (const Ballot& ballot : ballots_) {
-      if (ballot.voter == voter) return ballot.vote;
+      // What a doubtful log grants is no majority's; see below.
+      if (ballot.voter == voter && (ballot.counts || ballot.vote != Vote::granted)) {
+        return ballot.vote;
+      }
     }
     return Vote::pending;
   });
   if (result == Vote::refused) return become_follower();
-  if (result == Vote::pending) return;
+  const bool unanimous = std::all_of(ballots_.begin(), ballots_.end(), [](const Ballot& ballot) {
+    return ballot.vote == Vote::granted;
+  });
+  if (result == Vote::pending && !unanimous) return;
   if (pre_) return begin_vote(false, out);
+  if (result == Vote::pending) PROBE("raft: doubtful logs elected a leader unanimously");
   become_leader(out);
 }
 
-void Core::record_vote(const Identity& voter, Vote vote, Output& out) {
+void Core::record_vote(const Identity& voter, Vote vote, bool counts, Output& out) {
   for (Ballot& ballot : ballots_) {
-    if (ballot.voter == voter && ballot.vote != Vote::granted) ballot.vote = vote;
+    if (ballot.voter != voter || ballot.vote == Vote::granted) continue;
+    ballot.vote = vote;
+    ballot.counts = counts;
   }
   count_votes(out);
 }
@@ -166,6 +179,7 @@ void Core::become_leader(Output& out) {
   ballots_.clear();
   gone_leader_.reset();
   timeouts_ = 0;
+  if (trust_ != LogTrust::sound) settle();
   round_ = 0;
   round_sent_ = 0;
   led_since_us_ = now_us_;
@@ -221,7 +235,11 @@ void Core::answer_pre_vote(const Process& from, const RequestVote& request) {
     election_deadline_us_ = std::max(election_deadline_us_, now_us_ + kCandidateGraceUs);
   }
   send(from.identity,
-       VoteReply{.term = term(), .asked_term = request.term, .pre = true, .granted = granted});
+       VoteReply{.term = term(),
+                 .asked_term = request.term,
+                 .pre = true,
+                 .granted = granted,
+                 .counts = trust_ == LogTrust::sound});
 }
 
 // 3.4: one vote a term, first come, durable before it is heard of.
@@ -234,13 +252,17 @@ void Core::answer_vote(const Process& from, const RequestVote& request) {
     arm_election_timer();
   }
   send(from.identity,
-       VoteReply{.term = term(), .asked_term = request.term, .pre = false, .granted = granted});
+       VoteReply{.term = term(),
+                 .asked_term = request.term,
+                 .pre = false,
+                 .granted = granted,
+                 .counts = trust_ == LogTrust::sound});
 }
 
 void Core::on_vote_reply(const Identity& from, const VoteReply& reply, Output& out) {
   if (role_ != Role::candidate || reply.pre != pre_) return;
   if (reply.asked_term != (pre_ ? term() + 1 : term())) return;
-  record_vote(from, reply.granted ? Vote::granted : Vote::refused, out);
+  record_vote(from, reply.granted ? Vote::granted : Vote::refused, reply.counts, out);
 }
 
 // Design section 6: only proof starts an election before the time-out. The better ones go first.
@@ -257,7 +279,7 @@ void Core::on_peer_gone(const PeerGone& gone) {
   std::vector<Deferred> waiting = std::move(deferred_);
   forget_leader();
   gone_leader_ = leader;
-  if (may_stand() && !reluctant()) {
+  if (may_stand() && !reluctant() && now_us_ >= rest_until_us_) {
     election_deadline_us_ = std::min(election_deadline_us_, now_us_ + standing_wait_us(leader));
   }
   for (const Deferred& one : waiting) on_request_vote(one.from, one.request);

@@ -53,7 +53,7 @@ void encode(ByteWriter& writer, const VoteReply& message) {
   writer.u8(kVoteReply);
   put(writer, message.term);
   put(writer, message.asked_term);
-  writer.u8(flag(message.pre, 0) | flag(message.granted, 1));
+  writer.u8(flag(message.pre, 0) | flag(message.granted, 1) | flag(message.counts, 2));
 }
 
 template <typename EntryAt>
@@ -199,9 +199,10 @@ Message read_vote_reply(MessageReader& reader) {
   VoteReply message;
   message.term = reader.term();
   message.asked_term = leading_term(reader);
-  const uint8_t flags = reader.flags(3);
+  const uint8_t flags = reader.flags(7);
   message.pre = (flags & 1U) != 0;
   message.granted = (flags & 2U) != 0;
+  message.counts = (flags & 4U) != 0;
   return message;
 }
 

@@ -4,7 +4,7 @@
 //   message  := kind:u8 body               one of the kinds below, nothing after it
 //   1 request_vote    := term last_index last_term flags:u8(1 pre, 2 transfer, 4 gone)
 //                        [identity incarnation]                            the last two if gone
-//   2 vote_reply      := term asked_term flags:u8(1 pre, 2 granted)
+//   2 vote_reply      := term asked_term flags:u8(1 pre, 2 granted, 4 counts)
 //   3 append          := head prev_index prev_term count entry*
 //     entry           := kind:u8 term_delta payload_size payload           index: the next one
 //   4 append_reply    := term flags:u8(1 accepted, 2 counts, 4 willing) match agreed round
@@ -59,6 +59,7 @@ struct VoteReply {
   Term asked_term;  ///< of the request
   bool pre = false;
   bool granted = false;
+  bool counts = true;  ///< false: the voter's log is in doubt; counts only if all voters grant
 
   bool operator==(const VoteReply&) const = default;
 };

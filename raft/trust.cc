@@ -1,5 +1,7 @@
 // Logs that may lack what they once acknowledged (design sections 4 and 5): such a server neither
-// votes nor counts until it holds again whatever its former acknowledgements may have committed.
+// votes nor counts until it holds again whatever its former acknowledgements may have committed. One
+// exception keeps a power cut that tears every tail from stopping the cluster for good: the votes of
+// doubtful logs count if all voters grant theirs, for then nothing that is left anywhere is lost.
 // The argument is in docs/consensus.md, "A log in doubt".
 #include <algorithm>
 
@@ -36,10 +38,14 @@ void Core::hear_for_trust(const LeaderHead& head) {
 void Core::settle_if_caught_up() {
   if (trust_ == LogTrust::sound || !settle_at_) return;
   if (std::min(durable_, verified_) < *settle_at_) return;
+  settle();
+  if (!leader_.none()) reply_to_leader({});
+}
+
+void Core::settle() {
   PROBE("raft: a log is trusted again");
   trust_ = LogTrust::sound;
   settled_ = true;
-  if (!leader_.none()) reply_to_leader({});
 }
 
 }  // namespace doozer::raft

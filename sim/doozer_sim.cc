@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "sim/checkers/patterns.h"
 #include "sim/doozer_sim_batch.h"
+#include "sim/history_text.h"
 #include "sim/plan_draw.h"
 #include "sim/shrink.h"
 
@@ -31,6 +32,7 @@ constexpr const char* kHelp =
     "How:\n"
     "  --print               print the plan and do not run it\n"
     "  --trace               tell what happens, event by event\n"
+    "  --history FILE        with --trace: write what clients and servers saw (doozer-check)\n"
     "  --shrink              cut a failing plan down; print the rest and keep it in a file\n"
     "  --jobs N              so many at a time (default 1)\n"
     "  --twice               run each a second time and compare (--seeds: every eighth is anyway)\n"
@@ -60,6 +62,7 @@ struct Options {
   bool digests = false;
   unsigned jobs = 1;
   std::string probes_file = {};
+  std::string history_file = {};
 };
 
 [[noreturn]] void usage_error(const std::string& what) {
@@ -107,6 +110,8 @@ Options parse_options(const std::vector<std::string>& words) {
       options.jobs = static_cast<unsigned>(std::max<uint64_t>(number_of(option, value()), 1));
     } else if (option == "--require-probes") {
       options.probes_file = value();
+    } else if (option == "--history") {
+      options.history_file = value();
     } else if (option == "--list") {
       options.list = true;
     } else if (option == "--print") {
@@ -138,6 +143,13 @@ std::string read_file(const std::string& path) {
   }
   std::fclose(file);
   return content;
+}
+
+void write_file(const std::string& path, const std::string& content) {
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  if (file == nullptr) usage_error("cannot write " + quote(path));
+  std::fwrite(content.data(), 1, content.size(), file);
+  std::fclose(file);
 }
 
 template <typename T>
@@ -196,21 +208,20 @@ void shrink_and_keep(const Job& job) {
       job.plan, [](const Plan& plan) { return !run_child(plan, false).ok(); }, kShrinkTries);
   const std::string path = "doozer-sim-" + std::to_string(small.seed) + ".plan";
   std::printf("%s", to_string(small).c_str());
-  if (std::FILE* file = std::fopen(path.c_str(), "wb")) {
-    std::fputs(to_string(small).c_str(), file);
-    std::fclose(file);
-    std::printf("  kept: doozer-sim --plan %s --trace\n", path.c_str());
-  }
+  write_file(path, to_string(small));
+  std::printf("  kept: doozer-sim --plan %s --trace\n", path.c_str());
 }
 
 /// The one run whose story is told; in this process, so that its last words come in order.
-int run_traced(const Job& job) {
+int run_traced(const Job& job, const std::string& history_file) {
   std::printf("%s\n", to_string(job.plan).c_str());
   Timeline timeline([](std::string_view line) {
     std::fwrite(line.data(), 1, line.size(), stdout);
     std::fflush(stdout);
   });
-  const RunResult result = run_plan(job.plan, timeline);
+  History history;
+  const RunResult result = run_plan(job.plan, timeline, &history);
+  if (!history_file.empty()) write_file(history_file, to_text(history));
   std::printf("last draw %016llx, digest %016llx\n",
               static_cast<unsigned long long>(result.last_draw),
               static_cast<unsigned long long>(result.digest));
@@ -322,7 +333,7 @@ int run(const Options& options) {
     }
     return 0;
   }
-  if (options.trace && jobs.size() == 1) return run_traced(jobs.front());
+  if (options.trace && jobs.size() == 1) return run_traced(jobs.front(), options.history_file);
   return run_all(options, jobs);
 }
 

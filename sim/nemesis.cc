@@ -309,7 +309,7 @@ void Nemesis::write_slot(const Step& step) {
 void Nemesis::burst(uint64_t number, uint64_t writes) {
   RawClient& client = admin(number);
   for (uint64_t i = 0; i < std::min<uint64_t>(writes, kBurstWritesMax); ++i) {
-    const std::string path = "/burst/" + std::to_string(i % 7);
+    const std::string path = "/overload/" + std::to_string(i % 7);
     client.send(write_request(wire::Verb::set, path, "x", INT64_MAX));
   }
 }

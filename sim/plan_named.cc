@@ -50,6 +50,7 @@ struct Named {
 
 // `servers` of a plan are its slots; lines may raise them for standbys.
 constexpr Named kPlans[] = {
+    {"idle", nullptr, ""},
     {"quiet", nullptr, ""},
     {"chain", chain, ""},
     {"bridge", bridge, ""},
@@ -104,6 +105,7 @@ Result<Plan> named_plan(std::string_view name, uint64_t servers, uint64_t seed) 
   const std::string count = std::to_string(servers);
   std::string text = "plan " + std::string(name) + "\nservers " + count + "\nslots " + count +
                      "\nfaults 12s\n" + std::string(named->steps);
+  if (name == "idle") text += "clients 0\npulse 1s\nfaults 600s\n";
   // A member that is gone for good is replaced only after its time-out.
   if (name == "replaced" || name == "empty-disk") text += "faults 25s\n";
   TRY_ASSIGN(Plan plan, parse_plan(text));

@@ -167,6 +167,7 @@ Result<void> parse_line(std::string_view line, Plan& plan) {
       {"clients", &Plan::clients, kPlanClientsMax},
       {"faults", &Plan::faults_us, 0},
       {"timeout", &Plan::timeout_us, 0},
+      {"pulse", &Plan::pulse_us, 0},
       {"latency", &Plan::latency_us, 0},
       {"history", &Plan::history, UINT32_MAX},
       {"snapshot", &Plan::snapshot_bytes, UINT32_MAX},
@@ -205,6 +206,9 @@ Result<void> check_together(const Plan& plan) {
   }
   if (plan.timeout_us < 10'000'000) {
     return fail(Code::bad_argument, "timeout " + time_text(plan.timeout_us) + ": at least 10s");
+  }
+  if (plan.pulse_us == 0 || plan.pulse_us > 1'000'000) {
+    return fail(Code::bad_argument, "pulse " + time_text(plan.pulse_us) + ": over 0s, at most 1s");
   }
   return {};
 }

@@ -73,6 +73,7 @@ TEST(Plan, WhatIsWrongIsNamedWithItsLine) {
       {"servers 2\nslots 3", "there must be 1 <= slots <= servers"},
       {"servers 0", "there must be 1 <= slots <= servers"},
       {"servers 10", "\"10\" is no number from 0 to 9"},
+      {"pulse 0s", "pulse 0s: over 0s, at most 1s"},
       {"timeout 9s", "timeout 9s: at least 10s"},
   };
   for (const Case& c : cases) {

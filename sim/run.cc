@@ -19,7 +19,9 @@ constexpr uint64_t kBootUsMax = 60'000'000;
 constexpr uint64_t kWarmUpUs = 500'000;  ///< of work before the first fault
 constexpr uint64_t kLookUs = 50'000;     ///< between two looks at what was promised
 constexpr uint64_t kQuietUsMax = 30'000'000;
-constexpr uint64_t kAuditUsMax = 60'000'000;
+/// A watch asks for event after event: with thousands of them and long ways that takes its time.
+constexpr uint64_t kWatchPatienceUs = 300'000'000;
+constexpr uint64_t kAuditUsMax = kWatchPatienceUs + 60'000'000;
 constexpr uint64_t kConvergeUsMax = 30'000'000;
 constexpr uint64_t kLinearSteps = 300'000;  ///< of the search, for each file
 
@@ -33,7 +35,8 @@ WorkloadOptions workload_of(const Plan& plan, uint64_t seed) {
                           .adders = 0,
                           .watchers = 0,
                           .slow_readers = 0,
-                          .bursters = 0};
+                          .bursters = 0,
+                          .pulse_us = plan.pulse_us};
   size_t* const kinds[] = {&options.raw_clients, &options.library_clients, &options.watchers,
                            &options.raw_clients, &options.counters,        &options.watchers,
                            &options.lockers,     &options.library_clients, &options.adders,
@@ -44,9 +47,10 @@ WorkloadOptions workload_of(const Plan& plan, uint64_t seed) {
 
 class Run {
  public:
-  Run(const Plan& plan, Timeline& timeline)
+  Run(const Plan& plan, Timeline& timeline, History& history)
       : plan_(plan),
         timeline_(timeline),
+        history_(history),
         world_(plan, timeline),
         nemesis_(world_,
                  {.leader = [this] { return leader_of(world_); },
@@ -77,10 +81,10 @@ class Run {
 
   const Plan& plan_;
   Timeline& timeline_;
+  History& history_;
   ClusterWorld world_;
   Nemesis nemesis_;
   ReplicaWatch replicas_{world_, history_};
-  History history_;
   std::unique_ptr<Workload> workload_;
   std::unique_ptr<Liveness> liveness_;
   WorkloadStatistics told_;
@@ -199,7 +203,7 @@ void Run::wind_up() {
     return fail("a client still waits for an answer " + time_text(kQuietUsMax) +
                 " after the last request");
   }
-  workload_->audit();
+  workload_->audit(kWatchPatienceUs);
   if (!world_.run_until([this] { return workload_->audited(); }, world_.now_us() + kAuditUsMax)) {
     return fail("what is stored could not be read within " + time_text(kAuditUsMax));
   }
@@ -245,6 +249,9 @@ RunResult Run::run() {
 
 }  // namespace
 
-RunResult run_plan(const Plan& plan, Timeline& timeline) { return Run(plan, timeline).run(); }
+RunResult run_plan(const Plan& plan, Timeline& timeline, History* keep) {
+  History history;
+  return Run(plan, timeline, keep == nullptr ? history : *keep).run();
+}
 
 }  // namespace doozer::sim

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/history.h"
 #include "sim/plan.h"
 #include "sim/timeline.h"
 
@@ -27,6 +28,7 @@ struct RunResult {
   bool operator==(const RunResult&) const = default;
 };
 
-RunResult run_plan(const Plan& plan, Timeline& timeline);
+/// `keep`: gets the history.
+RunResult run_plan(const Plan& plan, Timeline& timeline, History* keep = nullptr);
 
 }  // namespace doozer::sim

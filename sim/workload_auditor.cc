@@ -12,16 +12,22 @@ namespace {
 constexpr uint64_t kLookUs = 50'000;
 constexpr std::string_view kAll = "/**";
 
-/// The last revision up to `last` at which something matches; 0: none.
+/// The last revision up to `last` at which something is known to match; 0: none. What a server with
+/// a short history could not tell any more is known from the writes that were answered.
 int64_t last_match(const History& history, const Stream& all, size_t of, int64_t last) {
   const auto glob = core::Glob::compile(history.streams[of].glob);
   CHECK(glob.has_value());
+  int64_t found = 0;
+  for (const Op& op : history.ops) {
+    if (op.kind != Action::set || op.outcome != Outcome::ok || op.revision > last) continue;
+    if (op.revision > found && glob->matches(op.path)) found = op.revision;
+  }
   for (size_t i = all.notes.size(); i-- > 0;) {
     const WatchNote& note = all.notes[i];
     if (note.kind != WatchNote::Kind::event || note.revision > last) continue;
-    if (glob->matches(note.path)) return note.revision;
+    if (glob->matches(note.path)) return std::max(found, note.revision);
   }
-  return 0;
+  return found;
 }
 
 }  // namespace

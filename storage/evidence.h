@@ -19,7 +19,7 @@ struct Evidence {
   raft::HardState hard_state;
   /// Nothing is unreadable behind it, so it is the newest that there was.
   bool hard_state_sure = false;
-  Index reached;  ///< the highest index that anything names
+  Index reached;                                     ///< the highest index that anything names
   std::optional<raft::Configuration> configuration;  ///< the newest that reads
 };
 

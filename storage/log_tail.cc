@@ -37,16 +37,11 @@ Result<void> LogTail::write(std::string& batch, Index last_index) {
 }
 
 Result<void> LogTail::write_in_next(std::unique_ptr<env::File> file, SegmentHeader header,
-                                    bool grow, std::string& batch, Index last_index) {
+                                    std::string& batch, Index last_index) {
   PROBE("wal: the writer goes on to the next segment");
   CHECK(header.number > number_);
   header.previous = {.number = number_, .end = offset_, .crc = chain_};
   file_ = std::move(file);
-  if (grow) {
-    PROBE("wal: a batch larger than the prepared segment");
-    TRY(file_->allocate(header.file_bytes));
-    TRY(file_->sync());
-  }
   const std::string sector = encode_segment_header(header);
   TRY_ASSIGN(const DecodedHeader decoded, decode_segment_header(sector));
   number_ = header.number;

@@ -22,8 +22,8 @@ class LogTail {
   Result<void> write(std::string& batch, Index last_index);
 
   /// The same, but first goes on to `file`, a prepared segment, whose header this fills in
-  /// (previous) and writes. `grow`: the file is shorter than header.file_bytes, allocate that.
-  Result<void> write_in_next(std::unique_ptr<env::File> file, SegmentHeader header, bool grow,
+  /// (previous) and writes.
+  Result<void> write_in_next(std::unique_ptr<env::File> file, SegmentHeader header,
                              std::string& batch, Index last_index);
 
   /// Makes the segment of `header` (of file_bytes, fewer if there is no room) and goes on there;

@@ -61,9 +61,9 @@ std::string one_line(std::string_view text) {
 }  // namespace
 
 std::string encode_repair(const RepairNote& note) {
-  const std::string configuration =
-      note.configuration ? to_hex(raft::encode_configuration(*note.configuration))
-                         : std::string(kNone);
+  const std::string configuration = note.configuration
+                                        ? to_hex(raft::encode_configuration(*note.configuration))
+                                        : std::string(kNone);
   return with_crc(std::string(kFirstLine) + std::string(kFormat) + "\nterm " +
                   std::to_string(note.term.value()) + "\nvote_lost " +
                   (note.vote_lost ? "1" : "0") + "\nmoved " + std::to_string(note.moved_first) +
@@ -113,8 +113,8 @@ Result<std::optional<RepairNote>> read_repair(env::Disk& disk) {
   const auto text = env::read_file(disk, kRepairFile, kRepairBytesMax);
   if (!text && text.error().code == Code::not_found) return std::nullopt;
   auto note = text ? decode_repair(*text) : fail(text.error());
-  const bool damaged = !note && (note.error().code == Code::corrupt ||
-                                 note.error().code == Code::too_large);
+  const bool damaged =
+      !note && (note.error().code == Code::corrupt || note.error().code == Code::too_large);
   if (damaged) {
     PROBE("repair: the file itself does not read");
     return RepairNote{.term = {},

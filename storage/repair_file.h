@@ -1,5 +1,5 @@
-// The file "repair" at the top of a data directory: there as long as damage in a member of a cluster
-// is not settled. Text, for the operator too:
+// The file "repair" at the top of a data directory: there as long as damage in a member of a
+// cluster is not settled. Text, for the operator too:
 //   doozer-repair 1 / term <highest that was read> / vote_lost <0 or 1> / moved <first> <last>
 //   / configuration <hex, or -> / damage <what was found> / crc <hex of the lines above>
 #pragma once

@@ -1,5 +1,5 @@
-// Damage in a member of a cluster of many: it opens, with what is intact in front of the damage, and
-// says so until somebody has settled it.
+// Damage in a member of a cluster of many: it opens, with what is intact in front of the damage,
+// and says so until somebody has settled it.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -292,8 +292,7 @@ TEST_F(RepairTest, ASnapshotThatDoesNotReadIsMadeUpForByTheLogOrRepaired) {
   EXPECT_EQ(process.recovered().last_index, Index(0));
   EXPECT_FALSE(process.recovered().repair->vote_lost);
   EXPECT_EQ(process.recovered().hard_state.vote, kCandidate);
-  ASSERT_EQ(process.recovered().configurations,
-            (std::vector<ConfigurationAt>{{Index(0), kThree}}))
+  ASSERT_EQ(process.recovered().configurations, (std::vector<ConfigurationAt>{{Index(0), kThree}}))
       << "the newest that could be read";
 }
 

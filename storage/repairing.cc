@@ -85,9 +85,9 @@ Result<void> begin_repair(env::Disk& disk, const LogDamage& damage, const Error&
     const Index index = received.header.point.index;
     if (opened.publish != index) opened.snapshots.garbage.push_back(received_path(index));
   }
-  const bool lost_its_end = damage.number == 0 && !opened.snapshots.good.empty() &&
-                            opened.snapshots.good.back().header.point.index >
-                                opened.scan.shape.last_index();
+  const bool lost_its_end =
+      damage.number == 0 && !opened.snapshots.good.empty() &&
+      opened.snapshots.good.back().header.point.index > opened.scan.shape.last_index();
   fit_to_snapshots(opened);
   RepairNote note{.term = std::max(evidence.term, before.term),
                   .vote_lost = before.vote_lost || lost_its_end || !evidence.hard_state_sure,

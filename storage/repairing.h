@@ -2,8 +2,9 @@
 // kept, the rest is moved aside, and a note says so at each start until a leader has made up for it
 // (docs/wal-format.md "Repairing"). Nothing here decides who may vote: raft/ does.
 //
-// The order on disk: the note; the new segment that ends the intact part (from then on the log reads
-// without damage); the damaged files get other names. A crash in between goes on where it was.
+// The order on disk: the note; the new segment that ends the intact part (from then on the log
+// reads without damage); the damaged files get other names. A crash in between goes on where it
+// was.
 #pragma once
 
 #include "base/result.h"
@@ -12,8 +13,8 @@
 
 namespace doozer::storage {
 
-/// `why`: the error that recovery ends with, in `damage` if that is where it is; then opened.scan is
-/// the intact part. Errors: `why` itself if this is no member of a cluster of many; io_error.
+/// `why`: the error that recovery ends with, in `damage` if that is where it is; then opened.scan
+/// is the intact part. Errors: `why` itself if this is no member of a cluster of many; io_error.
 Result<void> begin_repair(env::Disk& disk, const LogDamage& damage, const Error& why,
                           Opened& opened);
 

@@ -209,6 +209,20 @@ TEST_F(SpaceTest, WhatTheReserveAdmitsGetsThroughThoughThereIsLittleOfIt) {
   EXPECT_FALSE(process.error().has_value());
 }
 
+TEST_F(SpaceTest, ABatchThatNoSegmentHasRoomForWaitsAndHarmsNothing) {
+  process_->run_for(100'000);
+  disk_.leave_free(50 * kKiB);
+  process_->add(std::string(200'000, 'l'));
+  process_->flush();
+  process_->run_for(5'000'000);
+  EXPECT_FALSE(process_->error().has_value()) << process_->error()->message;
+  EXPECT_GT(storage().pending_bytes(), 200'000U);
+  disk_.set_capacity(uint64_t{1} << 40U);
+  process_->run_for(5'000'000);
+  EXPECT_EQ(storage().pending_bytes(), 0U);
+  EXPECT_FALSE(process_->error().has_value());
+}
+
 TEST_F(SpaceTest, APreparationThatFailsOtherwiseIsTriedAgain) {
   int failures = 0;
   disk_.on_operation([&](const sim::Operation& operation) -> sim::Fate {

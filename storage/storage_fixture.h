@@ -75,6 +75,7 @@ class Process {
   Index last() const { return last_; }
   Term term() const { return term_; }
   void set_term(Term term) { term_ = term; }
+  void set_last(Index last) { last_ = last; }
 
   void add_entry(raft::EntryKind kind, std::string payload) {
     last_ = last_ + 1;

@@ -1,5 +1,5 @@
-// scan_intact(): what a damaged log still is from its beginning on (docs/wal-format.md "Repairing").
-// Nothing is written here.
+// scan_intact(): what a damaged log still is from its beginning on (docs/wal-format.md
+// "Repairing"). Nothing is written here.
 #include <algorithm>
 #include <map>
 
@@ -59,8 +59,7 @@ Result<void> IntactScanner::list_files() {
     files_.emplace(*number, reader.header());
     scan_.number_max = std::max(scan_.number_max, *number);
     if (reader.header()) {
-      scan_.incarnation_max =
-          std::max(scan_.incarnation_max, reader.header()->header.incarnation);
+      scan_.incarnation_max = std::max(scan_.incarnation_max, reader.header()->header.incarnation);
     }
   }
   return {};

@@ -91,7 +91,7 @@ void WalWriter::end_restart(Result<void> result) {
 void WalWriter::drop_stale_segment() {
   if (!preparer_.ready() || preparer_.peek().number > segments_.back().number) return;
   PROBE("wal: a prepared segment is too old for the log that began anew");
-  left_behind_.push_back(segment_path(preparer_.take().number));
+  drop_prepared();
 }
 
 }  // namespace doozer::storage

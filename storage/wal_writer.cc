@@ -15,6 +15,10 @@ constexpr uint64_t kUsPerMs = 1'000;
 constexpr uint64_t kRetryPreparingUs = 1'000'000;
 /// When space is short and a batch waits, a segment of this size must do.
 constexpr uint64_t kSmallestPreparedBytes = 1 * kMiB;
+/// A batch up to this size grows as it needs.
+constexpr size_t kGrowingBytes = 256 * kKiB;
+/// More than a hard state or a truncation takes.
+constexpr size_t kSmallRecordBytes = 64;
 /// Of a segment, what batches cannot have: the header, and the idle marker.
 constexpr uint64_t kSegmentOverheadBytes = 2 * kSectorBytes;
 
@@ -49,18 +53,31 @@ WalWriter::~WalWriter() {
 
 // --- What is asked for
 
-WalWriter::Batch& WalWriter::open_batch() {
-  if (queue_.empty() || queue_.back().bytes.size() >= batch_bytes_max_) {
+/// A batch of more than kGrowingBytes never moves: it has its full size from then on, and what does
+/// not fit begins another one.
+WalWriter::Batch& WalWriter::open_batch(size_t record_bytes) {
+  const size_t added = record_bytes + kSectorBytes;
+  const auto fits = [&](const std::string& bytes) {
+    const size_t wanted = bytes.size() + added;
+    return wanted <= bytes.capacity() || bytes.size() <= kGrowingBytes;
+  };
+  const bool closed = queue_.empty() || queue_.back().bytes.size() >= batch_bytes_max_ ||
+                      !fits(queue_.back().bytes);
+  if (closed) {
     Batch& batch = queue_.emplace_back();
-    batch.bytes = std::exchange(spare_, {});
-    batch.bytes.clear();
+    batch.bytes = buffers_.take(added);
     begin_batch(batch.bytes);
     batch.state_before = shape_.state();
     batch.first_index = shape_.last_index() + 1;
     batch.previous_term = shape_.last_term();
     queued_bytes_ += batch.bytes.size();
   }
-  queued_bytes_ -= queue_.back().bytes.size();
+  std::string& bytes = queue_.back().bytes;
+  const size_t wanted = bytes.size() + added;
+  if (wanted > bytes.capacity() && wanted > kGrowingBytes) {
+    bytes.reserve(std::max<size_t>(batch_bytes_max_ + kSectorBytes, wanted));
+  }
+  queued_bytes_ -= bytes.size();
   return queue_.back();
 }
 
@@ -72,7 +89,7 @@ void WalWriter::record_added(Batch& batch) {
 void WalWriter::append(const raft::Entry& entry) {
   if (dead_) return;
   CHECK(!restarting());
-  Batch& batch = open_batch();
+  Batch& batch = open_batch(kEntryOverheadBytes + entry.payload.size());
   const EntryView view{
       .index = entry.index, .term = entry.term, .kind = entry.kind, .payload = entry.payload};
   CHECK(shape_.apply(view).has_value());
@@ -83,7 +100,7 @@ void WalWriter::append(const raft::Entry& entry) {
 void WalWriter::truncate_from(Index index) {
   if (dead_) return;
   CHECK(!restarting());
-  Batch& batch = open_batch();
+  Batch& batch = open_batch(kSmallRecordBytes);
   CHECK(shape_.apply(Truncate{index}).has_value());
   append_truncate(batch.bytes, index);
   record_added(batch);
@@ -112,7 +129,7 @@ void WalWriter::note_state(DurableState state) {
   // What the log begins behind is in a snapshot.
   state.raft.commit = std::max(state.raft.commit, shape_.first_index() - 1);
   if (state == shape_.state()) return;
-  Batch& batch = open_batch();
+  Batch& batch = open_batch(kSmallRecordBytes);
   CHECK(shape_.apply(state).has_value());
   append_hard_state(batch.bytes, state);
   record_added(batch);
@@ -159,9 +176,13 @@ void WalWriter::kick() {
   const bool large_enough =
       preparer_.ready() && preparer_.peek().bytes >= size + kSegmentOverheadBytes;
   const bool turns_over = !fits(size) || (provisional_ && large_enough);
-  if (turns_over && !preparer_.ready()) {
+  if (turns_over && !large_enough) {
     blocked_bytes_ = size;
     PROBE("wal: a batch waits for the next segment");
+    if (preparer_.ready()) {
+      PROBE("wal: a batch larger than the prepared segment");
+      drop_prepared();
+    }
     prepare_if_needed();
     return;
   }
@@ -190,12 +211,10 @@ void WalWriter::kick() {
 
 void WalWriter::turn_over(Flight& flight) {
   Preparer::Prepared prepared = preparer_.take();
-  const uint64_t needed = flight.size + kSegmentOverheadBytes;
   flight.turns_over = true;
   flight.file = std::move(prepared.file);
-  flight.grow = prepared.bytes < needed;
   flight.header.number = prepared.number;
-  flight.header.file_bytes = std::max(prepared.bytes, needed);
+  flight.header.file_bytes = prepared.bytes;
 }
 
 void WalWriter::launch(std::shared_ptr<Flight> flight) {
@@ -204,11 +223,14 @@ void WalWriter::launch(std::shared_ptr<Flight> flight) {
   flying_bytes_ = flight->size;
   // What the job touches of the flight, the loop leaves alone until it has landed; `tag` is the
   // loop's.
+  flight->reuse = buffers_.has_room_for(flight->bytes.capacity());
   auto job = [tail = tail_, flight, &disk = disk_] {
     if (flight->restarts) return tail->restart(disk, flight->header);
-    if (!flight->turns_over) return tail->write(flight->bytes, flight->last_index);
-    return tail->write_in_next(std::move(flight->file), flight->header, flight->grow, flight->bytes,
-                               flight->last_index);
+    auto written = flight->turns_over ? tail->write_in_next(std::move(flight->file), flight->header,
+                                                            flight->bytes, flight->last_index)
+                                      : tail->write(flight->bytes, flight->last_index);
+    if (!flight->reuse) std::string().swap(flight->bytes);
+    return written;
   };
   lanes_.submit(env::Lane::log, std::move(job),
                 [this, alive = std::weak_ptr<int>(alive_), flight](Result<void> result) {
@@ -255,7 +277,7 @@ void WalWriter::landed(const std::shared_ptr<Flight>& flight, Result<void> resul
   durable_index_ = flight->last_index;
   marked_ = flight->marker_only;
   last_landed_us_ = now_us;
-  spare_ = std::move(flight->bytes);
+  if (flight->reuse) buffers_.give(std::move(flight->bytes));
   kick();
   if (flying_ == nullptr && !marked_ && idle_timer_ == 0) arm_idle_timer(now_us + kIdleMarkerUs);
   if (flight->tag != 0) tell(flight->tag);
@@ -314,14 +336,23 @@ uint64_t WalWriter::prepared_room() const {
 
 void WalWriter::prepare_if_needed() {
   if (dead_ || preparer_.running() || preparer_.ready() || retry_timer_ != 0) return;
+  const uint64_t needed = blocked_bytes_ == 0 ? 0 : blocked_bytes_ + kSegmentOverheadBytes;
   if (!preparing_failed_) {
-    prepare(align_sector(options_.segment_bytes), smallest_segment(), keep_free_);
+    prepare(std::max(needed, align_sector(options_.segment_bytes)),
+            std::max(needed, smallest_segment()), keep_free_);
   } else if (blocked_bytes_ != 0) {
     // The reserve is for this: what was admitted must get through.
     PROBE("wal: a small segment out of the reserve");
-    const uint64_t needed = blocked_bytes_ + kSegmentOverheadBytes;
     prepare(std::max(needed, smallest_segment()), std::max<uint64_t>(needed, kSegmentBytesMin), 0);
   }
+}
+
+/// Its file goes before the next one is made: both are jobs of the bulk lane.
+void WalWriter::drop_prepared() {
+  auto job = [&disk = disk_, path = segment_path(preparer_.take().number)] {
+    return disk.remove(path);
+  };
+  lanes_.submit(env::Lane::bulk, std::move(job), [](const Result<void>&) {});
 }
 
 uint64_t WalWriter::smallest_segment() const {
@@ -405,8 +436,7 @@ void WalWriter::write_idle_marker() {
   }
   PROBE("wal: idle marker");
   auto flight = std::make_shared<Flight>();
-  flight->bytes = std::exchange(spare_, {});
-  flight->bytes.clear();
+  flight->bytes = buffers_.take(0);
   begin_batch(flight->bytes);
   flight->size = align_sector(flight->bytes.size());
   flight->last_index = durable_index_;

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "env/clock.h"
 #include "env/disk.h"
+#include "storage/buffer_pool.h"
 #include "storage/log_shape.h"
 #include "storage/log_tail.h"
 #include "storage/preparer.h"
@@ -114,7 +115,7 @@ class WalWriter {
   struct Flight;
   struct Restart;
 
-  Batch& open_batch();
+  Batch& open_batch(size_t record_bytes);
   void record_added(Batch& batch);
   void kick();
   void launch(std::shared_ptr<Flight> flight);
@@ -130,6 +131,7 @@ class WalWriter {
   void restarted(const Flight& flight, Result<void> result);
   void end_restart(Result<void> result);
   void drop_stale_segment();
+  void drop_prepared();
   void tell(uint64_t tag);
   void arm_idle_timer(uint64_t when_us);
   void idle_check();
@@ -152,7 +154,7 @@ class WalWriter {
   std::deque<Batch> queue_;
   uint64_t queued_bytes_ = 0;
   uint64_t tag_asked_ = 0;
-  std::string spare_;                 ///< a used batch buffer
+  BufferPool buffers_;
   std::unique_ptr<Restart> restart_;  ///< asked for and not done
 
   // Volatile: what is on its way or durable.

@@ -53,13 +53,13 @@ class AttacherEvents {
   virtual ~AttacherEvents() = default;
   /// The first address that holds a cluster has answered. The last call.
   virtual void on_attach(const AttachAnswer& answer) = 0;
-  /// Only with `boot`: every address has answered that it holds none, and of those servers none
-  /// would boot before this one. The last call.
+  /// Only with `boot`: every address has answered lately that it holds none, and of the servers
+  /// there that were told to boot too this one has the lowest identity. The last call.
   virtual void on_boot() = 0;
 };
 
-/// One thread; events are never heard inside start(). It may not be destroyed from inside its
-/// events.
+/// One thread; events are never heard inside start() or adopt(). It may not be destroyed from
+/// inside its events. After the last one it neither dials nor answers.
 class Attacher {
  public:
   Attacher(env::Clock& clock, env::Net& net, AttacherOptions options, AttacherEvents& events,

@@ -26,8 +26,7 @@ Connection::Connection(uint64_t id, ConnectionOwner& owner, env::Net& net, env::
       began_us_(owner.now_us()),
       state_(State::connecting),
       reader_(kUnprovenBodyBytesMax) {
-  options.stream_class =
-      role == Role::bulk ? env::StreamClass::bulk : env::StreamClass::control;
+  options.stream_class = role == Role::bulk ? env::StreamClass::bulk : env::StreamClass::control;
   options.timeout_us = kHandshakeUs;
   stream_ = net.dial(options, *this);
 }
@@ -49,6 +48,7 @@ void Connection::begin(std::string_view first_bytes) {
   if (const std::string why = owner_.forbidden(address_); !why.empty()) {
     stream_->write(std::string(kPreamble));
     refuse({RefusalCode::secret, why});
+    owner_.on_lost(*this, {Code::permission_denied, why});
     return;
   }
   on_bytes(first_bytes);
@@ -67,6 +67,8 @@ void Connection::on_connected() {
 void Connection::greet(const Hello* theirs) {
   const Hello mine = owner_.make_hello(*this, theirs);
   my_hello_ = encode_hello(mine);
+  mine_ = mine.identity.to_string();
+  my_address_ = mine.address;
   // Of the dialler's nonce.
   const Hello& dialler = theirs == nullptr ? mine : *theirs;
   tag_ = hash64({reinterpret_cast<const char*>(dialler.nonce.data()), dialler.nonce.size()}) | 1U;
@@ -120,8 +122,8 @@ void Connection::handle(const FrameReader::Frame& frame) {
       owner_.on_frame(*this, frame);
       return;
   }
-  lost({Code::corrupt, "peer frame: type " + std::to_string(static_cast<int>(frame.type)) +
-                           " out of order"});
+  lost({Code::corrupt,
+        "peer frame: type " + std::to_string(static_cast<int>(frame.type)) + " out of order"});
 }
 
 void Connection::on_hello(std::string_view body) {
@@ -133,6 +135,7 @@ void Connection::on_hello(std::string_view body) {
     if (hello.error().code != Code::unsupported) return lost(hello.error());
     if (side_ == Side::accepted) stream_->write(std::string(kPreamble));
     refuse({RefusalCode::version, hello.error().message});
+    owner_.on_lost(*this, hello.error());
     return;
   }
   their_hello_ = body;
@@ -152,11 +155,13 @@ void Connection::on_proof(std::string_view body) {
   const bool dialler = side_ == Side::dialled;
   const std::string& first = dialler ? my_hello_ : their_hello_;
   const std::string& second = dialler ? their_hello_ : my_hello_;
-  const std::string wanted = make_proof(
-      owner_.secret(), dialler ? Side::accepted : Side::dialled, first, second);
+  const std::string wanted =
+      make_proof(owner_.secret(), dialler ? Side::accepted : Side::dialled, first, second);
   if (!owner_.secret().empty() && !equal_in_constant_time(body, wanted)) {
-    refuse({RefusalCode::secret, "the secret of " + theirs_.identity.to_string() + " at " +
-                                     address_ + " is not ours"});
+    const std::string why = "the secret of server " + theirs_.identity.to_string() + " at " +
+                            address_ + " is not the one of server " + mine_ + " at " + my_address_;
+    refuse({RefusalCode::secret, why});
+    owner_.on_lost(*this, {Code::permission_denied, why});
     return;
   }
   proven_ = true;
@@ -225,6 +230,8 @@ void Connection::send_frame(FrameType type, std::string_view body) {
 void Connection::tick() {
   const uint64_t now = owner_.now_us();
   if (state_ == State::lingering && now - linger_since_us_ > kLingerUs) cut();
+  // Who only asks has its answer.
+  if (state_ == State::established && role_ == Role::ask && now - began_us_ > kHandshakeUs) close();
   const bool shaking_hands =
       state_ == State::connecting || state_ == State::greeting || state_ == State::welcoming;
   if (shaking_hands && now - began_us_ > kHandshakeUs) {
@@ -250,9 +257,8 @@ void Connection::lost(const Error& error) {
   // A stream may be destroyed in its own call.
   stream_.reset();
   if (told) return;
-  owner_.on_lost(*this, connected && error.code == Code::refused
-                            ? Error{Code::closed, error.message}
-                            : error);
+  owner_.on_lost(
+      *this, connected && error.code == Code::refused ? Error{Code::closed, error.message} : error);
 }
 
 }  // namespace doozer::transport

@@ -35,8 +35,10 @@ class ConnectionOwner {
   virtual void on_frame(Connection& connection, const FrameReader::Frame& frame) = 0;
   /// The peer refuses. It is over; on_lost is not heard.
   virtual void on_refused(Connection& connection, const Refusal& refusal) = 0;
-  /// It is over, though nobody on this side ended it: the dial failed, the peer closed, reset or
-  /// talked nonsense, or the handshake took too long. Code refused: nobody listens there.
+  /// It is over, though the owner did not end it: the dial failed, the peer closed, reset or talked
+  /// nonsense, or the handshake took too long. Codes: refused (nobody listens there), closed (the
+  /// peer did), corrupt, timed_out, permission_denied (the secret, or not even a proof is
+  /// possible), unsupported (no common version), and those of a dial.
   virtual void on_lost(Connection& connection, const Error& why) = 0;
 };
 
@@ -44,10 +46,10 @@ class Connection final : public env::StreamEvents {
  public:
   enum class State : uint8_t {
     connecting,
-    greeting,     ///< hello, proof
-    welcoming,    ///< dialled and accepted here: waits for the other's welcome
+    greeting,   ///< hello, proof
+    welcoming,  ///< dialled and accepted here: waits for the other's welcome
     established,
-    lingering,    ///< all is said; waits for the peer to close
+    lingering,  ///< all is said; waits for the peer to close
     dead,
   };
   /// Dials. `address` is what is dialled, `expected` whom it hopes to meet (or none).
@@ -126,6 +128,8 @@ class Connection final : public env::StreamEvents {
   std::unique_ptr<env::Stream> stream_;
   FrameReader reader_;
   std::string my_hello_;
+  std::string mine_;  ///< for messages: this server and its address
+  std::string my_address_;
   std::string their_hello_;
   Hello theirs_;
   uint64_t tag_ = 0;

@@ -22,8 +22,8 @@ std::string encode_envelope(const Envelope& envelope) {
 
 Result<Envelope> take_envelope(std::string_view& body) {
   if (body.size() < kEnvelopeBytes) {
-    return fail(Code::corrupt, "relayed message: " + std::to_string(body.size()) +
-                                   " bytes hold no envelope");
+    return fail(Code::corrupt,
+                "relayed message: " + std::to_string(body.size()) + " bytes hold no envelope");
   }
   ByteReader reader(body);
   Envelope envelope;

@@ -147,4 +147,9 @@ bool is_loopback(std::string_view address) {
           host.find_first_not_of("0123456789.") == std::string_view::npos);
 }
 
+std::string forbidden_peer(const std::string& address, bool trusting) {
+  if (trusting || is_loopback(address)) return "";
+  return address + " is beyond loopback, and neither a secret nor mutual TLS would prove it";
+}
+
 }  // namespace doozer::transport

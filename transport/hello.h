@@ -59,10 +59,10 @@ std::string make_proof(std::string_view secret, Side side, std::string_view dial
                        std::string_view accepted_hello);
 
 enum class RefusalCode : uint8_t {
-  duplicate = 1,      ///< another connection of this link stays
-  itself = 2,         ///< the dialler has reached itself
-  version = 3,        ///< no common version of the protocol
-  secret = 4,         ///< the proof is wrong, or none is possible and peers beyond loopback need one
+  duplicate = 1,  ///< another connection of this link stays
+  itself = 2,     ///< the dialler has reached itself
+  version = 3,    ///< no common version of the protocol
+  secret = 4,     ///< the proof is wrong, or none is possible and peers beyond loopback need one
   other_cluster = 5,  ///< this one and that one are of two clusters
   rolled_back = 6,    ///< a higher incarnation of that identity was seen: an older disk
   copied = 7,         ///< two lives of one incarnation of one identity
@@ -83,5 +83,8 @@ std::string_view refusal_name(RefusalCode code);
 
 /// "127.0.0.1:4000", "[::1]:4000", "localhost:4000".
 bool is_loopback(std::string_view address);
+/// Why there may be no connection with `address`, for a server that is `trusting`: it has a secret
+/// or mutual TLS, or was told to do without. Empty: there may.
+std::string forbidden_peer(const std::string& address, bool trusting);
 
 }  // namespace doozer::transport

@@ -56,6 +56,11 @@ constexpr uint64_t kProofRedialUs = 1'000;          ///< after the first; doubli
 constexpr uint64_t kStaleConnectionUs = 1'000'000;  ///< down so long: closed and dialled anew
 constexpr uint64_t kSelfDialUs = 10'000'000;        ///< before an address of our own is tried again
 
+// --- Attaching
+constexpr uint64_t kAskAgainUs = 500'000;       ///< an address that holds no cluster
+constexpr uint64_t kAnswerFreshUs = 3'000'000;  ///< an answer older than this is silence
+constexpr uint64_t kWaitingLogUs = 10'000'000;  ///< between two lines that say for whom it waits
+
 constexpr uint8_t kHopsMax = 16;
 constexpr size_t kLogLinesPerSecond = 10;
 
@@ -63,6 +68,7 @@ static_assert(2 * kBeatUs < kLinkDownUs, "one lost turn of the peer is no outage
 static_assert(kLinkDownUs + kBeatUs + kEchoAgeUsMax / 2 < kElectionTimeoutMinUs,
               "a rerouted link costs no election");
 static_assert(kLinkStateRefreshUs * 3 < kLinkStateExpiresUs);
+static_assert(kAskAgainUs + kHandshakeUs < kAnswerFreshUs);
 static_assert(kMessageBytesMax < kBulkQueueBytesMax);
 static_assert(kMessageBytesMax * 2 < kReassemblyBytesMax);
 static_assert(kRelayPairBytesMax > 4 * kFrameBodyBytesMax);

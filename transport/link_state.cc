@@ -47,8 +47,8 @@ std::string encode_link_state(const LinkState& state) {
   for (const Neighbour& neighbour : state.neighbours) {
     writer.bytes(neighbour.identity.view());
     writer.u8(neighbour.rtt_log2);
-    writer.u8(static_cast<uint8_t>((neighbour.damped ? kDamped : 0U) |
-                                   (neighbour.bulk ? kBulk : 0U)));
+    writer.u8(
+        static_cast<uint8_t>((neighbour.damped ? kDamped : 0U) | (neighbour.bulk ? kBulk : 0U)));
   }
   return body;
 }
@@ -80,8 +80,8 @@ Result<LinkState> decode_link_state(std::string_view body) {
         state.neighbours.empty() || state.neighbours.back().identity < neighbour.identity;
     if (!reader.ok() || !ordered || neighbour.identity == state.identity ||
         neighbour.rtt_log2 > kRttLog2Max) {
-      return fail(Code::corrupt, "link state: of " + state.identity.to_string() +
-                                     ": neighbour " + std::to_string(i) + " is malformed");
+      return fail(Code::corrupt, "link state: of " + state.identity.to_string() + ": neighbour " +
+                                     std::to_string(i) + " is malformed");
     }
     state.neighbours.push_back(neighbour);
   }

@@ -1,9 +1,11 @@
 // The inside of Mesh, shared by its files: mesh.cc (life and timers), mesh_links.cc (connections
-// become links), mesh_routes.cc (link-state and routes), mesh_messages.cc (what is carried).
+// become links), mesh_ends.cc (and cease to be), mesh_routes.cc (link-state and routes),
+// mesh_messages.cc (what is carried).
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,16 +69,18 @@ class Mesh::Impl final : public ConnectionOwner {
   bool new_one_stays(const Peer& peer, const Connection& fresh) const;
   void link_control(Peer& peer, Connection& connection);
   void link_bulk(Peer& peer, Connection& connection);
+  void note_answer(const Connection& connection);
+  void learn(Peer& peer, const Hello& theirs);
+  Peer* peer_of(const Connection& connection);
+  void fatal(const std::string& message);
+
+  // --- mesh_ends.cc
   void unlink(Peer& peer, Connection& connection, bool planned, std::string_view why);
   void set_up(Peer& peer, bool up, std::string_view why);
   void dial(const std::string& address);
   void dial_failed(const Connection& connection, const Error& why);
   void seek_proof(Peer& peer);
   void prove_death(Peer& peer);
-  void note_answer(const Connection& connection);
-  void learn(Peer& peer, const Hello& theirs);
-  Peer* peer_of(const Connection& connection);
-  void fatal(const std::string& message);
 
   // --- mesh_routes.cc
   void on_link_state(Peer& from, std::string_view body);

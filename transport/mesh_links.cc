@@ -1,7 +1,5 @@
-// Connections become links: who is admitted, which of two connections stays, what the end of one
-// means, and the proof that a peer is dead.
+// Connections become links: who is admitted, and which of two connections stays.
 
-#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -27,10 +25,8 @@ Hello Mesh::Impl::make_hello(const Connection& connection, const Hello* theirs) 
 }
 
 std::string Mesh::Impl::forbidden(const std::string& address) {
-  if (!options_.secret.empty() || options_.insecure_peers || options_.proven_by_tls) return "";
-  return is_loopback(address) ? "" : "server " + self_.identity.to_string() + " at " +
-                                         self_.address + " has no secret and no mutual TLS, and " +
-                                         address + " is beyond loopback";
+  return forbidden_peer(
+      address, !options_.secret.empty() || options_.insecure_peers || options_.proven_by_tls);
 }
 
 Peer* Mesh::Impl::peer_of(const Connection& connection) {
@@ -47,7 +43,9 @@ void Mesh::Impl::fatal(const std::string& message) {
 
 void Mesh::Impl::on_proven(Connection& connection) {
   const Hello theirs = connection.theirs();
-  if (connection.dialled()) dialler_.learned(connection.address(), theirs.identity);
+  if (connection.dialled() && theirs.cluster == self_.cluster) {
+    dialler_.learned(connection.address(), theirs.identity);
+  }
   if (theirs.role == Role::ask && !connection.dialled()) {
     connection.accept();  // it has learned all that it wants
     return;
@@ -79,8 +77,8 @@ std::optional<Refusal> Mesh::Impl::admit(Connection& connection) {
                                           " servers already, " + theirs.identity.to_string() +
                                           " would be one more"};
   }
-  if (connection.role() == Role::bulk) {
-    if (peer->control != nullptr && peer->life == theirs.life) return std::nullopt;
+  const bool bulk = connection.role() == Role::bulk;
+  if (bulk && (peer->control == nullptr || peer->life != theirs.life)) {
     return Refusal{RefusalCode::unexpected, "a bulk connection without its control connection"};
   }
   if (!new_one_stays(*peer, connection)) {
@@ -92,8 +90,7 @@ std::optional<Refusal> Mesh::Impl::admit(Connection& connection) {
 void Mesh::Impl::reject(Connection& connection, const Refusal& refusal) {
   ++stats_.refused;
   const Hello theirs = connection.theirs();
-  const bool quiet =
-      refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself;
+  const bool quiet = refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself;
   if (refusal.code == RefusalCode::duplicate) note_answer(connection);
   if (!quiet && pace_.may(now_us())) {
     logger_.warn("peer_refused", {{"peer", theirs.identity.to_string()},
@@ -123,14 +120,15 @@ void Mesh::Impl::reject(Connection& connection, const Refusal& refusal) {
   if (refusal.code == RefusalCode::copied || unmounted) fatal(refusal.reason);
 }
 
-// Two connections of one link: a fresh one replaces one that is dead or of the same dialler, else
+// Two connections for one use: a fresh one replaces one that is dead or of the same dialler, else
 // the one that the lower identity dialled stays. Both sides come to the same answer.
 bool Mesh::Impl::new_one_stays(const Peer& peer, const Connection& fresh) const {
-  if (peer.control == nullptr || peer.control == &fresh) return true;
-  if (peer.life != fresh.theirs().life) return true;
-  const uint64_t since = now_us() - peer.control->began_us();
-  const bool alive = peer.health.fresh(now_us()) || since <= kLinkDownUs;
-  if (!alive || peer.control->dialled() == fresh.dialled()) return true;
+  const bool bulk = fresh.role() == Role::bulk;
+  const Connection* const old = bulk ? peer.bulk : peer.control;
+  if (old == nullptr || old == &fresh || peer.life != fresh.theirs().life) return true;
+  const bool good = bulk ? peer.bulk_good : peer.health.fresh(now_us());
+  const bool alive = good || now_us() - old->began_us() <= kLinkDownUs;
+  if (!alive || old->dialled() == fresh.dialled()) return true;
   return fresh.dialled() ? self_.identity < peer.identity : peer.identity < self_.identity;
 }
 
@@ -175,12 +173,12 @@ void Mesh::Impl::on_established(Connection& connection) {
   }
   if (connection.dialled()) dialler_.succeeded(connection.address());
   if (leaving_) connection.say_goodbye();
-  if (connection.role() == Role::bulk) {
-    link_bulk(*peer, connection);
-  } else if (new_one_stays(*peer, connection)) {
-    link_control(*peer, connection);
-  } else {
+  if (!new_one_stays(*peer, connection)) {
     reject(connection, {RefusalCode::duplicate, "another connection of this link stays"});
+  } else if (connection.role() == Role::bulk) {
+    link_bulk(*peer, connection);
+  } else {
+    link_control(*peer, connection);
   }
 }
 
@@ -222,8 +220,7 @@ void Mesh::Impl::on_frame(Connection& connection, const FrameReader::Frame& fram
   if (peer == nullptr) return;  // it was replaced
   stats_.bytes_received += kFrameHeadBytes + frame.body.size();
   peer->heard_us = now_us();
-  const bool bulk_frame =
-      frame.type == FrameType::part || frame.type == FrameType::relayed_part;
+  const bool bulk_frame = frame.type == FrameType::part || frame.type == FrameType::relayed_part;
   if (bulk_frame != (peer->bulk == &connection)) {
     unlink(*peer, connection, true, "a frame on the wrong connection");
     connection.refuse({RefusalCode::unexpected, "a frame on the wrong connection"});
@@ -246,149 +243,6 @@ void Mesh::Impl::on_frame(Connection& connection, const FrameReader::Frame& fram
     case FrameType::goodbye: break;
   }
   UNREACHABLE();
-}
-
-// The connection is no part of the link any more; the caller ends it if that is not done.
-void Mesh::Impl::unlink(Peer& peer, Connection& connection, bool planned, std::string_view why) {
-  if (peer.bulk == &connection) {
-    peer.bulk = nullptr;
-    peer.bulk_good = false;
-    peer.bulk_backoff_us = std::clamp(2 * peer.bulk_backoff_us, kRedialUsMin, kRedialUsMax);
-    peer.bulk_dial_us = now_us() + peer.bulk_backoff_us;
-    links_dirty_ = true;
-    enqueue_again(peer.bulk_out.take_all(), EdgesFor::bulk);
-    return;
-  }
-  CHECK(peer.control == &connection);
-  peer.control = nullptr;
-  if (peer.health.disconnect(planned)) set_up(peer, false, why);
-  peer.control_out.clear();
-  if (peer.bulk != nullptr) {
-    Connection& bulk = *peer.bulk;
-    unlink(peer, bulk, planned, why);
-    bulk.close();
-  }
-}
-
-void Mesh::Impl::set_up(Peer& peer, bool up, std::string_view why) {
-  links_dirty_ = true;
-  peers_changed_ = true;
-  if (up) {
-    ++stats_.links_up;
-    logger_.info("link_up", {{"peer", peer.identity.to_string()},
-                             {"address", peer.address},
-                             {"rtt_us", peer.health.rtt_us()},
-                             {"damped", peer.health.damped(now_us())}});
-  } else {
-    ++stats_.links_down;
-    logger_.info("link_down", {{"peer", peer.identity.to_string()},
-                               {"address", peer.address},
-                               {"why", why}});
-    enqueue_again(peer.control_out.take_all(), EdgesFor::control);
-  }
-  tell_changes();
-}
-
-void Mesh::Impl::dial(const std::string& address) {
-  const Dialler::Target* const target = dialler_.find(address);
-  const Identity expected = target == nullptr ? Identity() : target->identity;
-  dialler_.begin(address);
-  ++stats_.dials;
-  pool_.dial(options_.dial, address, Role::control, expected);
-}
-
-void Mesh::Impl::on_refused(Connection& connection, const Refusal& refusal) {
-  if (stopped_) return;
-  if (Peer* const peer = peer_of(connection)) {
-    unlink(*peer, connection, true, refusal_name(refusal.code));
-  }
-  const bool quiet = refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself;
-  if (quiet && connection.dialled() && connection.role() == Role::control) {
-    dialler_.failed(connection.address(), now_us());
-    return;
-  }
-  dial_failed(connection, {Code::conflict, refusal.reason});
-  if (quiet) return;
-  ++stats_.refused;
-  if (pace_.may(now_us())) {
-    logger_.warn("peer_refuses", {{"address", connection.address()},
-                                  {"code", refusal_name(refusal.code)},
-                                  {"why", refusal.reason},
-                                  {"hidden", pace_.take_hidden()}});
-  }
-  // Only one who has proven itself may stop this server.
-  const bool final = refusal.code == RefusalCode::rolled_back || refusal.code == RefusalCode::copied;
-  if (final && connection.proven() && connection.theirs().cluster == self_.cluster) {
-    fatal(refusal.reason);
-  }
-}
-
-void Mesh::Impl::on_lost(Connection& connection, const Error& why) {
-  if (stopped_) return;
-  Peer* const peer = peer_of(connection);
-  if (peer == nullptr) {
-    dial_failed(connection, why);
-    return;
-  }
-  if (why.code == Code::corrupt && pace_.may(now_us())) {
-    logger_.warn("peer_talks_nonsense", {{"peer", peer->identity.to_string()},
-                                         {"address", connection.address()},
-                                         {"why", why.message}});
-  }
-  const bool planned = connection.planned_close();
-  const bool was_control = peer->control == &connection;
-  unlink(*peer, connection, planned, planned ? "it said goodbye" : why.message);
-  if (!was_control || planned || why.code != Code::closed) return;
-  peer->closed_by_peer = true;
-  peer->closed_us = now_us();
-  peer->proof_redials = 0;
-  if (peer->answered == peer->incarnation) seek_proof(*peer);
-}
-
-// Its side closed without goodbye: if its address refuses now, the process is gone.
-void Mesh::Impl::seek_proof(Peer& peer) {
-  if (leaving_ || peer.control != nullptr || peer.address.empty()) return;
-  dial(peer.address);
-}
-
-// A dial or a handshake came to nothing.
-void Mesh::Impl::dial_failed(const Connection& connection, const Error& why) {
-  if (!connection.dialled()) return;
-  const uint64_t now = now_us();
-  Peer* const peer = peers_.find(connection.expected());
-  if (connection.role() == Role::bulk) {
-    if (peer == nullptr) return;
-    peer->bulk_dialling = false;
-    peer->bulk_backoff_us = std::clamp(2 * peer->bulk_backoff_us, kRedialUsMin, kRedialUsMax);
-    peer->bulk_dial_us = now + peer->bulk_backoff_us;
-    return;
-  }
-  dialler_.failed(connection.address(), now);
-  const bool asks_proof = peer != nullptr && peer->closed_by_peer && peer->control == nullptr &&
-                          peer->address == connection.address() &&
-                          peer->answered == peer->incarnation &&
-                          connection.began_us() >= peer->closed_us;
-  if (!asks_proof) return;
-  if (why.code == Code::refused) {
-    prove_death(*peer);
-  } else if (why.code == Code::closed && peer->proof_redials < kProofRedialsMax) {
-    // It was still half there: a process that is being killed closes one thing after the other.
-    PROBE("mesh: a redial met a dying process");
-    const uint64_t wait = kProofRedialUs << static_cast<unsigned>(peer->proof_redials++);
-    clock_.at(now + wait, [this, id = peer->identity, alive = std::weak_ptr<int>(alive_)] {
-      if (alive.expired() || stopped_) return;
-      if (Peer* const again = peers_.find(id)) seek_proof(*again);
-    });
-  }
-}
-
-void Mesh::Impl::prove_death(Peer& peer) {
-  if (peer.gone == peer.incarnation) return;
-  peer.gone = peer.incarnation;
-  const Identity identity = peer.identity;
-  const Incarnation incarnation = peer.incarnation;
-  logger_.warn("peer_gone", {{"peer", identity.to_string()}, {"address", peer.address}});
-  events_.on_gone(identity, incarnation);
 }
 
 }  // namespace doozer::transport

@@ -92,9 +92,10 @@ void Mesh::Impl::pass_on(const LinkState& state, std::string_view body, const Pe
   for (const auto& [id, peer] : peers_.all()) {
     if (peer.get() == from || peer->control == nullptr || id == state.identity) continue;
     if (from != nullptr && !peer->health.up()) continue;
-    const bool told = from != nullptr &&
-                      std::any_of(state.neighbours.begin(), state.neighbours.end(),
-                                  [&](const Neighbour& n) { return n.identity == id && !n.damped; });
+    const bool told =
+        from != nullptr &&
+        std::any_of(state.neighbours.begin(), state.neighbours.end(),
+                    [&](const Neighbour& n) { return n.identity == id && !n.damped; });
     if (!told) peer->control_out.push_urgent(FrameType::link_state, body);
   }
 }

@@ -246,6 +246,7 @@ void MeshWorld::run_for(uint64_t us) {
   while (step(until)) {
   }
   now_us_ = until;
+  for (const auto& [i, each] : nodes_) each->clock().run_until(until);
 }
 
 bool MeshWorld::run_until(const std::function<bool()>& done, uint64_t us_max) {
@@ -275,15 +276,14 @@ void MeshWorld::send(size_t from, size_t to, std::string payload, Channel channe
 
 bool MeshWorld::heard(size_t at, size_t from, std::string_view payload) {
   const auto& all = node(at).heard;
-  return std::any_of(all.begin(), all.end(), [&](const Heard& h) {
-    return h.from == id(from) && h.payload == payload;
-  });
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Heard& h) { return h.from == id(from) && h.payload == payload; });
 }
 
 size_t MeshWorld::count_heard(size_t at, std::string_view payload) {
   const auto& all = node(at).heard;
-  return static_cast<size_t>(std::count_if(
-      all.begin(), all.end(), [&](const Heard& h) { return h.payload == payload; }));
+  return static_cast<size_t>(
+      std::count_if(all.begin(), all.end(), [&](const Heard& h) { return h.payload == payload; }));
 }
 
 }  // namespace doozer::transport

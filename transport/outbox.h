@@ -40,7 +40,7 @@ class Outbox {
     std::string payload;   ///< of a relayed frame: all of its body
     uint64_t message = 0;  ///< of a message that is sent in parts
     bool parts = false;
-    size_t sent = 0;       ///< of the payload, in parts
+    size_t sent = 0;  ///< of the payload, in parts
   };
   explicit Outbox(RelayLedger& ledger) : ledger_(ledger) {}
   ~Outbox() { clear(); }

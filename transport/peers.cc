@@ -6,7 +6,8 @@ namespace doozer::transport {
 namespace {
 
 std::string named(const Identity& identity, Incarnation incarnation, const std::string& address) {
-  return identity.to_string() + " (start " + std::to_string(incarnation.value()) + ") at " + address;
+  return identity.to_string() + " (start " + std::to_string(incarnation.value()) + ") at " +
+         address;
 }
 
 }  // namespace
@@ -36,13 +37,13 @@ std::optional<Refusal> judge(const Self& self, const Hello& theirs, const std::s
     return Refusal{RefusalCode::itself, "server " + us + " has reached itself at " + from};
   }
   if (theirs.cluster != self.cluster) {
-    return Refusal{RefusalCode::other_cluster,
-                   "server " + them + " is of cluster " + theirs.cluster.to_string() +
-                       ", server " + us + " of cluster " + self.cluster.to_string()};
+    return Refusal{RefusalCode::other_cluster, "server " + them + " is of cluster " +
+                                                   theirs.cluster.to_string() + ", server " + us +
+                                                   " of cluster " + self.cluster.to_string()};
   }
   if (theirs.identity == self.identity) {
-    return Refusal{RefusalCode::copied, "two servers live with one identity (a copied disk): " +
-                                            us + " and " + them};
+    return Refusal{RefusalCode::copied,
+                   "two servers live with one identity (a copied disk): " + us + " and " + them};
   }
   if (known == nullptr) return std::nullopt;
   if (theirs.incarnation < known->incarnation) {
@@ -53,9 +54,9 @@ std::optional<Refusal> judge(const Self& self, const Hello& theirs, const std::s
   }
   // Each start counts up durably: two processes with one count have two disks.
   if (theirs.incarnation == known->incarnation && known->life != 0 && theirs.life != known->life) {
-    return Refusal{RefusalCode::copied, "two servers live with one identity (a copied disk): " +
-                                            them + " and the one at " + known->address +
-                                            ", says server " + us};
+    return Refusal{RefusalCode::copied,
+                   "two servers live with one identity (a copied disk): " + them +
+                       " and the one at " + known->address + ", says server " + us};
   }
   return std::nullopt;
 }

@@ -44,7 +44,7 @@ struct Peer {
   bool bulk_dialling = false;
 
   // Proof of death.
-  Incarnation answered;     ///< the life of it that answered a dial of `address`
+  Incarnation answered;         ///< the life of it that answered a dial of `address`
   bool closed_by_peer = false;  ///< its side ended the last link, unplanned
   uint64_t closed_us = 0;
   int proof_redials = 0;

@@ -66,7 +66,8 @@ std::map<Identity, Route> find_routes(const Identity& self,
   }
   std::map<Identity, Route> routes;
   for (const Node& node : nodes) {
-    if (node.route && node.state->identity != self) routes.emplace(node.state->identity, *node.route);
+    if (node.route && node.state->identity != self)
+      routes.emplace(node.state->identity, *node.route);
   }
   return routes;
 }

@@ -14,10 +14,10 @@
 namespace doozer::transport {
 
 struct Route {
-  Identity next;         ///< whom to give it to
-  uint32_t damped = 0;   ///< links on the way that have flapped
-  uint32_t hops = 0;     ///< at least 1
-  uint64_t rtt_us = 0;   ///< of the way, by powers of two
+  Identity next;        ///< whom to give it to
+  uint32_t damped = 0;  ///< links on the way that have flapped
+  uint32_t hops = 0;    ///< at least 1
+  uint64_t rtt_us = 0;  ///< of the way, by powers of two
 
   bool operator==(const Route&) const = default;
 };

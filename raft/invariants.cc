@@ -1,0 +1,256 @@
+#include "raft/invariants.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "raft/limits.h"
+
+namespace doozer::raft {
+
+/// Looks into a core; changes nothing.
+class Inspector {
+ public:
+  explicit Inspector(const Core& core) : core_(core) {}
+  std::optional<std::string> inspect();
+
+ private:
+  void must(bool condition, const char* sentence);
+  void order_of_indexes();
+  void promises();
+  void roles();
+  void peers();
+  void reads();
+  void configurations();
+
+  const Core& core_;
+  std::optional<std::string> wrong_;
+};
+
+void Inspector::must(bool condition, const char* sentence) {
+  if (condition || wrong_) return;
+  wrong_ = std::string(sentence) + " (server " + core_.self().to_string() + ", term " +
+           std::to_string(core_.term().value()) + ")";
+}
+
+std::optional<std::string> Inspector::inspect() {
+  order_of_indexes();
+  promises();
+  roles();
+  peers();
+  reads();
+  configurations();
+  return wrong_;
+}
+
+void Inspector::order_of_indexes() {
+  must(core_.applied() <= core_.commit(), "only what is committed is applied");
+  must(core_.commit() <= core_.last_index(), "only what is in the log is committed");
+  must(core_.log_.below().index <= core_.applied(), "only what is applied is forgotten");
+  must(core_.durable() <= core_.last_index(), "only what is in the log is durable");
+  must(core_.last_term() <= core_.term(), "no entry is of a later term than the server");
+  must(core_.hard_state_.commit <= core_.durable(), "the stored commit index is durable");
+  for (const Core::Persisting& batch : core_.persisting_) {
+    must(batch.last <= core_.last_index(), "a batch on its way holds nothing that was cut off");
+  }
+  must(core_.role() == Role::leader || core_.verified_ <= core_.last_index(),
+       "what agrees with the leader's log is in the log");
+  must(core_.role() == Role::leader || core_.commit() <= core_.verified_,
+       "a follower knows nothing as committed that its leader may not have");
+}
+
+void Inspector::promises() {
+  must(core_.outgoing_.empty(), "no message is forgotten");
+  must(!core_.promise_dirty_, "term and vote are on their way to the disk");
+  must(core_.held_.size() <= kHeldMessagesMax, "what waits for the disk is bounded");
+  for (const Core::Held& held : core_.held_) {
+    must(held.sequence > core_.persisted_sequence_, "what may be heard of is not held back");
+  }
+}
+
+void Inspector::roles() {
+  const bool led = core_.role() == Role::leader;
+  const bool stands = core_.role() == Role::candidate;
+  must(!led || core_.leader() == core_.self(), "a leader knows that it leads");
+  must(!led || core_.promise_sequence_ <= core_.persisted_sequence_,
+       "the vote of a leader for itself was durable (3.4)");
+  must(!led || core_.hard_state_.vote == core_.self(), "a leader voted for itself");
+  must(!led || core_.last_index() >= core_.term_first_, "a leader appended its noop (6.4)");
+  must(!stands || core_.pre_ || core_.hard_state_.vote == core_.self(),
+       "a candidate voted for itself (3.4)");
+  must(!stands || is_voter(core_.configuration(), core_.self()), "only voters stand (4.2.2)");
+  must(core_.trust() == LogTrust::sound || !led, "who doubts its own log does not lead");
+  must(core_.trust() != LogTrust::repairing || !stands, "who lacks entries does not stand");
+  must(led || core_.peers_.empty(), "only a leader keeps progress");
+  must(led || !core_.transfer_, "only a leader hands over");
+}
+
+void Inspector::peers() {
+  for (size_t i = 0; i < core_.peers_.size(); ++i) {
+    const Progress& peer = core_.peers_[i];
+    must(i == 0 || core_.peers_[i - 1].identity < peer.identity, "each peer is known once");
+    must(peer.identity != core_.self(), "a leader sends itself nothing");
+    must(peer.match < peer.next, "what is durable at a peer is not sent again");
+    must(peer.next <= core_.last_index() + 1, "nothing is sent before it is appended");
+    must(peer.round <= core_.round_, "no round is answered before it was sent");
+    must(peer.inflight.size() <= kInflightMessagesMax, "messages under way are bounded");
+    must(peer.state == Progress::State::replicate || peer.inflight.empty(),
+         "only a peer that agrees is sent ahead");
+    uint64_t bytes = 0;
+    for (const Progress::Sent& sent : peer.inflight) {
+      must(sent.last > peer.match && sent.last < peer.next, "what is under way is not durable yet");
+      bytes += sent.bytes;
+    }
+    must(bytes == peer.inflight_bytes, "bytes under way are counted");
+    must(bytes <= kInflightBytesMax + kCommandBytesMax + kAppendBytesMax,
+         "bytes under way are bounded");
+  }
+}
+
+void Inspector::reads() {
+  uint64_t before = 0;
+  for (const Core::LeaderRead& read : core_.leader_reads_) {
+    must(read.round >= before, "reads are answered in the order of their rounds");
+    must(read.round <= core_.round_ + 1, "a read waits for the next round at most");
+    before = read.round;
+  }
+  must(core_.role() == Role::leader || core_.leader_reads_.empty(),
+       "only a leader answers reads (6.4)");
+}
+
+void Inspector::configurations() {
+  const Configuration& now = core_.configuration();
+  must(core_.configuration_index() <= core_.last_index(), "a truncated configuration is reverted");
+  must(now.voters.size() <= kServersMax, "voters are bounded");
+  must(std::is_sorted(now.voters.begin(), now.voters.end()), "voters are in order");
+  must(!now.joint() || !now.voters.empty(), "a joint configuration has both sets");
+}
+
+std::optional<std::string> check(const Core& core) { return Inspector(core).inspect(); }
+
+namespace {
+
+std::string named(const Core& core, const std::string& sentence) {
+  return sentence + " (server " + core.self().to_string() + ", term " +
+         std::to_string(core.term().value()) + ")";
+}
+
+std::string at(Index index) { return " at index " + std::to_string(index.value()); }
+
+}  // namespace
+
+void Witness::restarted(const Core& core) {
+  lives_[core.self()] = {.term = core.term(),
+                         .commit = core.commit(),
+                         .last = {.index = core.last_index(), .term = core.last_term()},
+                         .role = Role::follower};
+}
+
+std::optional<std::string> Witness::see(const Core& core, const Output& output) {
+  Life& life = lives_[core.self()];
+  const Life before = life;
+  life = {.term = core.term(),
+          .commit = core.commit(),
+          .last = {.index = core.last_index(), .term = core.last_term()},
+          .role = core.role()};
+  if (core.term() < before.term) return named(core, "a term never falls (3.3)");
+  if (core.commit() < before.commit) return named(core, "what is committed stays so (3.6)");
+  if (auto wrong = see_log(core, before)) return wrong;
+  if (auto wrong = see_leader(core, before)) return wrong;
+  if (auto wrong = see_commit(core, before)) return wrong;
+  if (auto wrong = see_promises(core, output)) return wrong;
+  return see_configurations(core, output);
+}
+
+// Log matching (3.5): an entry is known by index and term, here and wherever it is; and so, by
+// induction over the terms before, is all that it follows.
+Witness::Complaint Witness::see_log(const Core& core, const Life& before) {
+  const LogPosition last{.index = core.last_index(), .term = core.last_term()};
+  if (last == before.last) return std::nullopt;
+  for (Index index = last.index; index >= core.first_kept(); index = index - 1) {
+    const Entry& entry = core.entry(index);
+    const Known known{.previous = core.term_of(index - 1).value_or(Term()),
+                      .kind = entry.kind,
+                      .payload_hash = hash128(entry.payload).low};
+    const auto [found, fresh] = entries_.try_emplace({index, entry.term}, known);
+    if (found->second != known) return named(core, "two logs differ" + at(index) + " (3.5)");
+    if (!fresh) break;
+  }
+  return std::nullopt;
+}
+
+// Election safety (3.2): one leader a term. Leader completeness (3.6.3): it has all that any server
+// of an earlier term knew to be committed. Leaders append only (3.5).
+Witness::Complaint Witness::see_leader(const Core& core, const Life& before) {
+  if (core.role() != Role::leader) return std::nullopt;
+  const auto [found, fresh] = leaders_.try_emplace(core.term(), core.self());
+  if (found->second != core.self()) return named(core, "a term has two leaders (3.4)");
+  if (!fresh && before.term == core.term() && before.role == Role::leader &&
+      core.last_index() < before.last.index) {
+    return named(core, "a leader cut its own log (3.5)");
+  }
+  if (!fresh) return std::nullopt;
+  for (auto entry = committed_.rbegin(); entry != committed_.rend(); ++entry) {
+    const auto& [index, committed] = *entry;
+    if (index < core.first_kept()) break;
+    if (committed.seen_in >= core.term()) continue;
+    if (core.term_of(index) != committed.term) {
+      return named(core, "a leader lacks what was committed" + at(index) + " (3.6.3)");
+    }
+  }
+  return std::nullopt;
+}
+
+// State machine safety (3.6.3): no two servers know different entries as committed at one index.
+Witness::Complaint Witness::see_commit(const Core& core, const Life& before) {
+  for (Index index = std::max(before.commit + 1, core.first_kept()); index <= core.commit();
+       ++index) {
+    const Committed committed{.term = *core.term_of(index), .seen_in = core.term()};
+    const auto [found, fresh] = committed_.try_emplace(index, committed);
+    if (found->second.term != committed.term) {
+      return named(core, "two servers committed different entries" + at(index) + " (3.6.3)");
+    }
+    if (!fresh) found->second.seen_in = std::min(found->second.seen_in, committed.seen_in);
+  }
+  return std::nullopt;
+}
+
+// 3.4: one vote a term, over all lives of a server.
+Witness::Complaint Witness::see_promises(const Core& core, const Output& output) {
+  for (const Send& send : output.sends) {
+    const auto* vote = std::get_if<VoteReply>(&send.message);
+    if (vote != nullptr && vote->granted && !vote->pre) {
+      const auto [found, fresh] = votes_.try_emplace({vote->asked_term, core.self()}, send.to);
+      if (found->second != send.to) return named(core, "a server voted twice in a term (3.4)");
+    }
+    const auto* request = std::get_if<RequestVote>(&send.message);
+    if (request != nullptr && !request->pre) {
+      const auto [found, fresh] = votes_.try_emplace({request->term, core.self()}, core.self());
+      if (found->second != core.self()) return named(core, "a candidate had voted for another (3.4)");
+    }
+    const auto* answer = std::get_if<AppendReply>(&send.message);
+    if (answer != nullptr && answer->match > core.durable()) {
+      return named(core, "an acknowledgement names what is not durable" + at(answer->match));
+    }
+  }
+  return std::nullopt;
+}
+
+// 4.3: a leader leaves a joint configuration only once it is committed, and enters one only from a
+// committed configuration, whose voters are the old set.
+Witness::Complaint Witness::see_configurations(const Core& core, const Output& output) const {
+  const bool appended = output.append_first.value() != 0 &&
+                        core.configuration_index() >= output.append_first;
+  if (core.role() != Role::leader || !appended) return std::nullopt;
+  const Index index = core.configuration_index();
+  const Configuration& before = core.configuration_at(index - 1);
+  const Configuration& now = core.configuration();
+  if (core.configurations_.index_at(index - 1) > core.commit()) {
+    return named(core, "two changes were in flight" + at(index) + " (4.1)");
+  }
+  const bool follows = now.joint() ? now.old_voters == before.voters && !before.joint()
+                                   : before.joint() && now.voters == before.voters;
+  if (!follows) return named(core, "a change skipped its joint majority" + at(index) + " (4.3)");
+  return std::nullopt;
+}
+
+}  // namespace doozer::raft

@@ -1,0 +1,65 @@
+// What must always be true, each with the sentence that it proves. Run after every step by the
+// tests of this room and by the simulator; never by a server.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/types.h"
+#include "raft/core.h"
+
+namespace doozer::raft {
+
+/// Within one core, between two steps. What is wrong, if something is.
+std::optional<std::string> check(const Core& core);
+
+/// Between all servers of one cluster and all their lives. Tell it every step of every core.
+class Witness {
+ public:
+  /// After a step of `core` that made `output`. What is wrong, if something is.
+  std::optional<std::string> see(const Core& core, const Output& output);
+  /// A server starts again; what it promised still binds it.
+  void restarted(const Core& core);
+
+  /// The highest index that any server knew to be committed.
+  Index committed() const { return committed_.empty() ? Index() : committed_.rbegin()->first; }
+
+ private:
+  using Complaint = std::optional<std::string>;
+  /// Of an entry, by index and term: what is in it and what it follows.
+  struct Known {
+    Term previous;
+    EntryKind kind = EntryKind::noop;
+    uint64_t payload_hash = 0;
+
+    bool operator==(const Known&) const = default;
+  };
+  struct Committed {
+    Term term;
+    Term seen_in;  ///< of the first server that knew
+  };
+  struct Life {
+    Term term;
+    Index commit;
+    LogPosition last;
+    Role role = Role::follower;
+  };
+
+  Complaint see_leader(const Core& core, const Life& before);
+  Complaint see_log(const Core& core, const Life& before);
+  Complaint see_commit(const Core& core, const Life& before);
+  Complaint see_promises(const Core& core, const Output& output);
+  Complaint see_configurations(const Core& core, const Output& output) const;
+
+  std::map<Term, Identity> leaders_;
+  std::map<std::pair<Index, Term>, Known> entries_;
+  std::map<Index, Committed> committed_;
+  std::map<std::pair<Term, Identity>, Identity> votes_;
+  std::map<Identity, Life> lives_;
+};
+
+}  // namespace doozer::raft
