@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "cmd/doozer_json.h"
 #include "core/command.h"
+#include "core/write_tag.h"
 
 namespace doozer::inspect {
 namespace {
@@ -46,6 +47,7 @@ std::string_view kind_name(raft::EntryKind kind) {
     case raft::EntryKind::command: return "command";
     case raft::EntryKind::noop: return "noop";
     case raft::EntryKind::configuration: return "configuration";
+    case raft::EntryKind::forwarded: return "forwarded";
   }
   return "unknown";
 }
@@ -178,8 +180,12 @@ struct RecordPrinter {
     object.number("bytes", wide(entry.payload.size()));
     std::string text = "index " + number(entry.index.value()) + " term " +
                        number(entry.term.value()) + ", " + number(entry.payload.size()) + " bytes";
-    if (entry.kind == raft::EntryKind::command && options.commands) {
-      const auto command = core::decode_command(entry.payload);
+    std::string_view bytes = entry.payload;
+    const bool is_command =
+        entry.kind == raft::EntryKind::command ||
+        (entry.kind == raft::EntryKind::forwarded && core::take_tag(bytes).has_value());
+    if (is_command && options.commands) {
+      const auto command = core::decode_command(bytes);
       if (command) {
         const std::vector<Change> changes = changes_of(command->body);
         object.raw("changes", command_json(changes, options.values));

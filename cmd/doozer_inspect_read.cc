@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/write_tag.h"
 #include "storage/identity_file.h"
 #include "storage/snapshot_reader.h"
 #include "storage/wal_recovery.h"
@@ -106,8 +107,14 @@ Result<void> ask_recovery(env::Disk& disk, DirectoryFinding& found) {
 }  // namespace
 
 Result<void> apply_entry(core::Machine& machine, const raft::Entry& entry) {
-  if (entry.kind == raft::EntryKind::command) {
-    TRY(machine.apply(entry.index, entry.payload));
+  std::string_view command = entry.payload;
+  if (entry.kind == raft::EntryKind::forwarded && !core::take_tag(command)) {
+    return fail(Code::corrupt, "entry " + std::to_string(entry.index.value()) + " of " +
+                                   std::to_string(entry.payload.size()) +
+                                   " bytes is too short to be a write");
+  }
+  if (entry.kind == raft::EntryKind::command || entry.kind == raft::EntryKind::forwarded) {
+    TRY(machine.apply(entry.index, command));
   } else {
     machine.apply_internal(entry.index);
   }

@@ -9,18 +9,15 @@
 
 namespace doozer::server {
 
-Result<void> may_boot(const BootInputs& inputs) {
-  if (!inputs.attach.empty()) {
-    return fail(Code::bad_argument,
-                "--attach " + quote(inputs.attach.front()) +
-                    ": the data directory is empty and this version cannot join a cluster yet");
-  }
+Result<FirstStart> first_start(const BootInputs& inputs) {
+  if (!inputs.attach.empty()) return FirstStart::attach;
   if (!inputs.boot_uri.empty()) {
     return fail(
         Code::bad_argument,
-        "--boot-uri: the data directory is empty and this version cannot join a cluster yet");
+        "--boot-uri: the data directory is empty and this version cannot boot through a name "
+        "service yet; give --attach");
   }
-  if (inputs.boot || is_loopback_address(inputs.listen)) return {};
+  if (inputs.boot || is_loopback_address(inputs.listen)) return FirstStart::boot;
   return fail(Code::bad_argument,
               "--listen " + quote(inputs.listen) +
                   ": the data directory is empty and the address is not loopback. If this is to "

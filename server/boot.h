@@ -2,6 +2,7 @@
 // the files that a cluster of one finds or makes under /ctl (semantics, "Cluster").
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +21,15 @@ struct BootInputs {
   std::string boot_uri;             ///< --boot-uri
 };
 
-/// ok if an empty data directory may boot a new cluster: listening on loopback without --attach and
-/// --boot-uri, or with --boot. A volume that failed to mount must not become a second, empty
+enum class FirstStart : uint8_t {
+  boot,    ///< a new cluster, of this server
+  attach,  ///< look for a cluster at the addresses given (with --boot: boot if they hold none)
+};
+
+/// What an empty data directory becomes: a new cluster when listening on loopback without --attach
+/// and --boot-uri, or with --boot. A volume that failed to mount must not become a second, empty
 /// cluster at the old address. Errors: bad_argument, telling what to do.
-Result<void> may_boot(const BootInputs& inputs);
+Result<FirstStart> first_start(const BootInputs& inputs);
 
 /// One file to write at boot.
 struct BootWrite {

@@ -1,6 +1,7 @@
 #include "server/connections.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "base/check.h"
@@ -210,6 +211,21 @@ void Connections::cut_late() {
 void Connections::resume() {
   serving_ = true;
   for (const uint64_t id : ids()) connections_.at(id).connection->resume();
+}
+
+// Nothing may be left that knows the old state: what is wound up in slices otherwise is so at once.
+void Connections::suspend() {
+  serving_ = false;
+  for (const uint64_t id : ids()) remove(id);
+  touched_.clear();
+  again_.clear();
+  starved_.clear();
+  for (const auto& connection : leaving_) {
+    Budget all(INT64_MAX);
+    while (!connection->wind_up(all)) {
+    }
+  }
+  leaving_.clear();
 }
 
 std::vector<uint64_t> Connections::ids() const {

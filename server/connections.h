@@ -40,6 +40,9 @@ class Connections final : public env::AcceptEvents {
   void on_peer(PeerHandler handler) { peers_ = std::move(handler); }
   /// From now on requests are handled; connections that came before have waited.
   void resume();
+  /// The opposite: cuts all clients at once, with all that they waited for, and lets those who come
+  /// wait. For a server whose state is about to be another one, or is not to be trusted.
+  void suspend();
   /// Serves every connection that was touched: called at the end of each turn.
   void turn_end();
   /// Closes all, politely; `done` is called when none is left, at the latest after `linger` and the

@@ -1,7 +1,7 @@
 #include "server/forward_desk.h"
 
 #include "base/probe.h"
-#include "server/write_tag.h"
+#include "core/write_tag.h"
 
 namespace doozer::server {
 
@@ -34,8 +34,8 @@ void ForwardDesk::take(const Identity& origin, Incarnation incarnation, const Fo
     from.taken_to = mine;
     if (item.payload.empty()) continue;
     std::string_view command = item.payload;
-    const auto tag = take_tag(command);
-    const WriteTag wanted{.origin = origin, .incarnation = incarnation, .sequence = mine};
+    const auto tag = core::take_tag(command);
+    const core::WriteTag wanted{.origin = origin, .incarnation = incarnation, .sequence = mine};
     Result<void> admitted = {};
     if (!tag || *tag != wanted || command.empty()) {
       admitted = fail(Code::corrupt, "forwarded write " + std::to_string(mine) +

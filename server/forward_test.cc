@@ -55,7 +55,7 @@ class QueueTest : public testing::Test {
       uint64_t sequence = forward->first;
       for (const ForwardItem& item : forward->items) {
         std::string_view command = item.payload;
-        const auto tag = take_tag(command);
+        const auto tag = core::take_tag(command);
         EXPECT_EQ(tag ? tag->sequence : sequence, sequence);
         out += (out.empty() ? "" : " ") + std::to_string(sequence) + (tag ? ":x" : ":-");
         ++sequence;
@@ -216,7 +216,7 @@ TEST_F(QueueTest, ASnapshotMakesWhatWasHandedOverUnknownAndTheTermGoesOn) {
 
 TEST_F(QueueTest, TheWindowBoundsWhatOneLeaderIsSent) {
   const size_t size = kForwardBytesMax;
-  const size_t fits = kForwardWindowBytes / (size + kWriteTagBytes) + 1;
+  const size_t fits = kForwardWindowBytes / (size + core::kWriteTagBytes) + 1;
   for (size_t i = 0; i < fits + 20; ++i) push(i, 1, size);
   size_t sent = 0;
   while (auto forward = queue_.next_forward(Term(5))) sent += forward->items.size();
@@ -269,7 +269,7 @@ class DeskTest : public testing::Test {
   DeskTest() { desk_.begin_term(Term(5)); }
   std::string payload(uint64_t sequence, const Identity& origin = kSelf) {
     std::string out;
-    encode_tag({.origin = origin, .incarnation = kLife, .sequence = sequence}, out);
+    core::encode_tag({.origin = origin, .incarnation = kLife, .sequence = sequence}, out);
     return out + "c";
   }
   void take(uint64_t first, const std::vector<std::string>& payloads, uint64_t term = 5,
@@ -336,7 +336,7 @@ TEST_F(DeskTest, AForgedTagIsRefused) {
 TEST_F(DeskTest, ANewLifeBeginsAgainAndAnOldOneIsIgnored) {
   take(1, {payload(1)});
   std::string later;
-  encode_tag({.origin = kSelf, .incarnation = Incarnation(4), .sequence = 1}, later);
+  core::encode_tag({.origin = kSelf, .incarnation = Incarnation(4), .sequence = 1}, later);
   take(1, {later + "c"}, 5, Incarnation(4));
   EXPECT_EQ(proposed_.size(), 2U);
   acked();
@@ -415,7 +415,7 @@ TEST(ForwardModel, EveryWriteHappensAtMostOnceInOrderAndItsOutcomeIsTrue) {
         queue.on_applied_term(Term(entry.term));
         if (entry.payload.empty()) continue;
         std::string_view command = entry.payload;
-        const auto tag = take_tag(command);
+        const auto tag = core::take_tag(command);
         const uint64_t id = std::stoull(std::string(command));
         EXPECT_TRUE(happened.insert(id).second) << "seed " << seed << ": " << id << " twice";
         order.push_back(id);

@@ -10,7 +10,7 @@
 //   health:          varint term | varint applied | varint revision | varint flags |
 //                    varint cluster version | varint count, each { varint index | chain | state }
 //   quarantine:      varint term | varint index | chain | state
-//   snapshot_ask:    varint index | varint term | varint first chunk | varint count | u8 flags
+//   snapshot_ask:    varint index | varint term | varint first chunk | varint count
 //   snapshot_chunk:  varint index | varint term | varint number | u8 last | sized head | sized bytes
 //   snapshot_gone:   varint index | varint term
 //
@@ -86,10 +86,10 @@ struct Quarantine {
   DigestAt majority;
 };
 
-/// Asks for chunks first .. first + count - 1 of the snapshot at `index`; 0: of the newest.
+/// Asks for chunks first .. first + count - 1 of one snapshot.
 struct SnapshotAsk {
   Index index;
-  Term term;
+  Term term;  ///< 0: of the newest, if that is not below `index`; one is taken if it is
   uint64_t first = 0;
   uint64_t count = 0;
 };
@@ -97,8 +97,8 @@ struct SnapshotAsk {
 struct SnapshotChunk {
   Index index;
   Term term;
-  uint64_t number = 0;
-  bool last = false;
+  uint64_t number = 0;  ///< from 0
+  bool last = false;    ///< the image is whole: nothing is in this one
   std::string_view head;  ///< of chunk 0: the encoded header; else empty
   std::string_view bytes;
 };

@@ -1,10 +1,12 @@
 #include "server/recovery.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/probe.h"
+#include "server/apply_entry.h"
 
 namespace doozer::server {
 namespace {
@@ -37,21 +39,26 @@ Result<std::unique_ptr<core::Machine>> load_snapshot(storage::Storage& storage, 
   return machine;
 }
 
+/// Up to where the log is certainly committed. In a cluster of one that is all of it: each entry
+/// was acknowledged, or its writer does not know.
+Index committed_to(const storage::Recovered& recovered) {
+  const bool alone = recovered.configurations.size() == 1 &&
+                     recovered.configuration ==
+                         raft::Configuration{.voters = {recovered.owner.identity}, .old_voters = {}};
+  return alone ? recovered.last_index : std::min(recovered.hard_state.commit, recovered.last_index);
+}
+
 Result<void> replay_log(storage::Storage& storage, core::Machine& machine) {
-  const storage::Recovered& recovered = storage.recovered();
   const Index first = machine.applied() + 1;
-  if (first > recovered.last_index) return {};
-  const auto apply = [&machine](raft::Entry entry) -> Result<void> {
-    if (entry.kind == raft::EntryKind::command) {
-      TRY(machine.apply(entry.index, entry.payload));
-    } else {
-      machine.apply_internal(entry.index);
-    }
+  const Index last = committed_to(storage.recovered());
+  if (first > last) return {};
+  const auto apply = [&machine](const raft::Entry& entry) -> Result<void> {
+    TRY(apply_entry(machine, entry));
     Budget budget(kSliceSteps);
     machine.run(budget);
     return {};
   };
-  return storage.replay(first, recovered.last_index, apply);
+  return storage.replay(first, last, apply);
 }
 
 }  // namespace
@@ -77,6 +84,11 @@ Result<std::unique_ptr<core::Machine>> rebuild_machine(storage::Storage& storage
     }
     TRY(replay_log(storage, **machine));
     return machine;
+  }
+  if (recovered.trust == raft::LogTrust::repairing) {
+    // Nothing is left to begin with: the leader sends a snapshot.
+    PROBE("recovery: a repairing server began with nothing");
+    return core::Machine::make(options);
   }
   if (!whole_log) {
     return fail(Code::corrupt, "the log begins at entry " +

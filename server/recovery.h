@@ -11,8 +11,8 @@
 
 namespace doozer::server {
 
-/// Blocking, before serving. Applies every durable entry of a cluster of one: each of them was
-/// acknowledged, or its writer does not know. A snapshot that does not read is skipped, with a
+/// Blocking, before serving. Applies what is certainly committed: in a cluster of one all of the
+/// log. A snapshot that does not read is skipped, with a
 /// warning, if an older or newer one and the log still cover everything.
 /// Errors: corrupt (nothing covers the log), unsupported, io_error.
 Result<std::unique_ptr<core::Machine>> rebuild_machine(storage::Storage& storage,

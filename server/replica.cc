@@ -1,7 +1,6 @@
 #include "server/replica.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include "base/bytes.h"
@@ -9,6 +8,8 @@
 #include "base/limits.h"
 #include "base/probe.h"
 #include "core/command.h"
+#include "raft/message.h"
+#include "server/apply_entry.h"
 
 namespace doozer::server {
 namespace {
@@ -23,177 +24,131 @@ size_t body_bytes(const core::BodyView& body) {
   if (const auto* set = std::get_if<core::SetView>(&body)) {
     return kEnvelope + set->path.size() + set->value.size();
   }
-  if (const auto* del = std::get_if<core::DelView>(&body)) return kEnvelope + del->path.size();
-  size_t bytes = kEnvelope;
-  if (const auto* transaction = std::get_if<core::TransactionView>(&body)) {
-    for (const auto& guard : transaction->guards) bytes += guard.path.size() + 16;
-    for (const auto& op : transaction->operations) bytes += op.path.size() + op.value.size() + 16;
-  }
-  return bytes;
+  return kEnvelope;
 }
 
 }  // namespace
 
-Replica::Replica(env::Clock& clock, storage::Storage& storage, core::Machine& machine,
-                 raft::Core core, const Logger& logger)
+Replica::Replica(env::Clock& clock, storage::Storage& storage,
+                 std::unique_ptr<core::Machine> machine, raft::Core core, ReplicaHost& host,
+                 const ReplicaOptions& options, const Logger& logger)
     : clock_(clock),
       storage_(storage),
-      machine_(machine),
+      host_(host),
+      options_(options),
       logger_(logger),
+      machine_(std::move(machine)),
       core_(std::move(core)),
-      applied_term_(core_.last_term()) {
+      applied_term_(core_.term_of(machine_->applied()).value_or(Term())),
+      queue_(options.self, options.incarnation),
+      leaderless_since_us_(clock.now_us()) {
   storage_.on_persisted([this](Result<uint64_t> tag) { on_persisted(std::move(tag)); });
 }
 
 Replica::~Replica() {
-  if (unknown_timer_ != 0) clock_.cancel(unknown_timer_);
-}
-
-void Replica::start(UniqueFunction<void()> ready) {
-  ready_ = std::move(ready);
-  // Nobody else could hold what a cut tail lost: a cluster of one ends the doubt by itself.
-  storage_.settle_doubt();
-  handle(core_.step({.now_us = clock_.now_us(), .event = raft::Tick{}}));
-}
-
-// Decided before anything enters the log: whatever was accepted can always be applied and
-// replicated.
-Result<void> Replica::admit(const core::BodyView& body, size_t bytes) const {
-  if (pending_bytes_ + bytes > kProposedBytesMax || proposals_.size() >= kProposedEntriesMax ||
-      pending_.size() >= kProposedEntriesMax) {
-    return fail(Code::busy, "the server has " + std::to_string(pending_.size()) +
-                                " writes under way (" + std::to_string(pending_bytes_) +
-                                " bytes); try again later");
+  for (const env::TimerId timer : {tick_timer_, give_up_timer_, retry_timer_}) {
+    if (timer != 0) clock_.cancel(timer);
   }
-  const bool reserve_ok = std::holds_alternative<core::DelView>(body);
-  return storage_.admit(bytes, reserve_ok);
 }
 
-void Replica::refuse(door::WriteCompletion& completion, uint64_t cookie,
-                     door::WriteOutcome outcome) {
-  refused_.push_back({.completion = &completion, .cookie = cookie, .outcome = std::move(outcome)});
+void Replica::start() { handle(step(raft::Tick{})); }
+
+raft::Output Replica::step(raft::Event event) {
+  return core_.step({.now_us = clock_.now_us(), .event = std::move(event)});
 }
 
-void Replica::submit(const core::BodyView& body, std::string_view principal,
-                     door::WriteCompletion& completion, uint64_t cookie) {
-  using Kind = door::WriteOutcome::Kind;
-  if (dead_ || !leading()) {
-    refuse(completion, cookie, {.kind = Kind::read_only, .applied = {}, .error = {}});
+// --- The order: persist and send, then (turn_end) flush, apply, answer.
+
+void Replica::handle(const raft::Output& out) {
+  persist(out);
+  if (out.settle) storage_.settle_doubt();
+  post_sends(out);
+  for (const raft::ReadReady& ready : out.reads) reads_.confirm(ready.ticket, ready.index);
+  apply_to_ = std::max(apply_to_, out.apply_to);
+  if (out.fetch_snapshot) host_.on_fetch_snapshot(*out.fetch_snapshot);
+  if (out.snapshot_wanted) host_.on_snapshot_wanted();
+  if (out.fatal) {
+    die(*out.fatal);
     return;
   }
-  const size_t bytes = body_bytes(body);
-  if (auto admitted = admit(body, bytes); !admitted) {
-    refuse(completion, cookie,
-           {.kind = Kind::refused, .applied = {}, .error = std::move(admitted).error()});
+  arm_tick(out.next_deadline_us);
+  note_changes();
+}
+
+void Replica::persist(const raft::Output& out) {
+  if (out.persist_sequence == 0) return;
+  // out.reset_log: the storage has done that, when it installed the snapshot.
+  if (out.truncate_from) storage_.truncate_from(*out.truncate_from);
+  for (Index index = out.append_first; index.value() != 0 && index <= out.append_last; ++index) {
+    storage_.append(core_.entry(index));
+  }
+  if (out.hard_state) storage_.set_hard_state(*out.hard_state);
+  persist_tag_ = out.persist_sequence;
+  if (log_since_us_ == 0) log_since_us_ = clock_.now_us();
+}
+
+void Replica::post_sends(const raft::Output& out) {
+  for (const raft::Send& send : out.sends) {
+    std::string payload;
+    begin_raft_message(payload);
+    raft::encode_message(send, core_, payload);
+    host_.post(send.to, send.bulk, std::move(payload));
+  }
+}
+
+void Replica::note_changes() {
+  if (core_.role() == role_before_ && core_.term() == term_before_ &&
+      core_.leader() == leader_before_ && core_.configuration_index() == configuration_before_) {
     return;
   }
-  core::CommandView command;
-  command.envelope.cluster_version = machine_.cluster_version();
-  command.envelope.principal = principal;
-  command.envelope.cluster_time_us = static_cast<uint64_t>(std::max<int64_t>(0, clock_.wall_us()));
-  command.body = body;
-  std::string payload;
-  payload.reserve(bytes);
-  core::encode_command(command, payload);
-  CHECK(payload.size() <= kCommandBytesMax);
-  proposals_.push_back({.kind = raft::EntryKind::command, .payload = std::move(payload)});
-  proposed_.push_back({.index = Index(),
-                       .completion = &completion,
-                       .cookie = cookie,
-                       .since_us = clock_.now_us(),
-                       .bytes = bytes});
-  pending_bytes_ += bytes;
-}
-
-void Replica::read_index(door::ReadCompletion& completion, uint64_t cookie) {
-  asking_.push_back({.completion = &completion, .cookie = cookie});
-}
-
-void Replica::forget(const door::WriteCompletion& completion) {
-  for (Write& write : proposed_) {
-    if (write.completion == &completion) write.completion = nullptr;
+  const bool began_to_lead = leading() && (role_before_ != raft::Role::leader ||
+                                           core_.term() != term_before_);
+  role_before_ = core_.role();
+  term_before_ = core_.term();
+  leader_before_ = core_.leader();
+  configuration_before_ = core_.configuration_index();
+  if (!core_.leader().none()) {
+    leaderless_since_us_ = 0;
+  } else if (leaderless_since_us_ == 0) {
+    leaderless_since_us_ = clock_.now_us();
   }
-  for (Write& write : pending_) {
-    if (write.completion == &completion) write.completion = nullptr;
+  if (began_to_lead) {
+    desk_.begin_term(core_.term());
+    proposed_bytes_ = 0;
   }
-  for (Refusal& refusal : refused_) {
-    if (refusal.completion == &completion) refusal.completion = nullptr;
-  }
+  host_.on_cluster_changed();
 }
 
-void Replica::forget(const door::ReadCompletion& completion) {
-  const auto clear = [&](std::vector<Read>& reads) {
-    for (Read& read : reads) {
-      if (read.completion == &completion) read.completion = nullptr;
-    }
-  };
-  clear(asking_);
-  clear(answering_);
-  for (ReadRound& round : rounds_) clear(round.reads);
+void Replica::arm_tick(uint64_t deadline_us) {
+  if (deadline_us == 0 || (tick_timer_ != 0 && tick_us_ <= deadline_us)) return;
+  if (tick_timer_ != 0) clock_.cancel(tick_timer_);
+  tick_us_ = deadline_us;
+  tick_timer_ = clock_.at(deadline_us, [this] {
+    tick_timer_ = 0;
+    if (!dead_) handle(step(raft::Tick{}));
+  });
 }
 
-void Replica::turn_end() {
+bool Replica::turn_end() {
   if (dead_) {
-    deliver_refusals();
-    return;
+    tell();
+    return false;
   }
   const uint64_t began = clock_.now_us();
+  collect_own();
   propose_batch();
+  forward_batch();
   ask_reads();
   storage_.flush(persist_tag_);
   apply_some(began);
-  answer_reads();
-  deliver_refusals();
-  arm_unknown_timer();
-}
-
-void Replica::propose_batch() {
-  if (proposals_.empty()) return;
-  raft::Propose batch{.proposals = std::move(proposals_)};
-  proposals_.clear();
-  const raft::Output out = core_.step({.now_us = clock_.now_us(), .event = std::move(batch)});
-  if (out.refused) {
-    for (const Write& write : proposed_) {
-      pending_bytes_ -= write.bytes;
-      if (write.completion == nullptr) continue;
-      refuse(*write.completion, write.cookie,
-             {.kind = door::WriteOutcome::Kind::read_only, .applied = {}, .error = {}});
-    }
-  } else {
-    Index index = out.accepted_first;
-    for (Write& write : proposed_) {
-      write.index = index;
-      pending_.push_back(write);
-      ++index;
-    }
-  }
-  proposed_.clear();
-  handle(out);
-}
-
-// All reads of a turn share one question to the core (dissertation 6.4).
-void Replica::ask_reads() {
-  if (asking_.empty()) return;
-  rounds_.push_back({.ticket = ++read_ticket_, .index = Index(), .reads = std::move(asking_)});
-  asking_.clear();
-  handle(core_.step({.now_us = clock_.now_us(), .event = raft::ReadIndex{read_ticket_}}));
-}
-
-void Replica::handle(const raft::Output& out) {
-  if (out.persist_sequence != 0) {
-    if (out.truncate_from) storage_.truncate_from(*out.truncate_from);
-    for (Index index = out.append_first; index.value() != 0 && index <= out.append_last; ++index) {
-      storage_.append(core_.entry(index));
-    }
-    if (out.hard_state) storage_.set_hard_state(*out.hard_state);
-    persist_tag_ = out.persist_sequence;
-  }
-  for (const raft::ReadReady& ready : out.reads) {
-    for (ReadRound& round : rounds_) {
-      if (round.ticket == ready.ticket) round.index = ready.index;
-    }
-  }
-  apply_to_ = std::max(apply_to_, out.apply_to);
+  reads_.answer(machine_->applied());
+  post_acknowledgements();
+  tell();
+  arm_give_up_timer();
+  arm_retry_timer();
+  // A completion may have submitted something, and what was applied may have opened a term.
+  return reads_.has_new() || (queue_.has_unsent() && !core_.leader().none() &&
+                              queue_.open_to(core_.term()) && !queue_.waits_for_ack());
 }
 
 void Replica::on_persisted(Result<uint64_t> tag) {
@@ -202,17 +157,19 @@ void Replica::on_persisted(Result<uint64_t> tag) {
     die(with_context(std::move(tag).error(), "the log cannot be written, so this server stops"));
     return;
   }
-  handle(core_.step({.now_us = clock_.now_us(), .event = raft::Persisted{*tag}}));
+  persisted_tag_ = *tag;
+  log_since_us_ = persisted_tag_ == persist_tag_ ? 0 : clock_.now_us();
+  handle(step(raft::Persisted{*tag}));
   // The turn's end goes on from here: it applies, answers, and flushes what the core asked for.
 }
 
 // What proposing took of the turn's share is not there for applying, but some is always applied.
 void Replica::apply_some(uint64_t began_us) {
   size_t since_look = 0;
-  const Index before = machine_.applied();
-  while (machine_.applied() < apply_to_) {
+  const Index before = machine_->applied();
+  while (!installing_ && machine_->applied() < apply_to_) {
     const uint64_t bytes_before = applied_bytes_;
-    if (!apply_one(machine_.applied() + 1)) return;
+    if (!apply_one(machine_->applied() + 1)) return;
     since_look += 1 + static_cast<size_t>(applied_bytes_ - bytes_before) / kApplyBytesAsOne;
     if (since_look < kApplyClockEvery) continue;
     since_look = 0;
@@ -223,121 +180,283 @@ void Replica::apply_some(uint64_t began_us) {
       break;
     }
   }
-  if (machine_.applied() == before) return;
-  core_.step({.now_us = began_us, .event = raft::AppliedTo{machine_.applied()}});
-  if (ready_ && leading() && machine_.applied() == core_.last_index()) {
-    UniqueFunction<void()> ready = std::move(ready_);
-    ready_ = {};
-    ready();
+  if (machine_->applied() != before && machine_->applied() > core_.applied()) {
+    handle(step(raft::AppliedTo{machine_->applied()}));
   }
 }
 
 bool Replica::apply_one(Index index) {
   const raft::Entry& entry = core_.entry(index);
-  applied_term_ = entry.term;
-  applied_bytes_ += entry.payload.size();
-  if (entry.kind != raft::EntryKind::command) {
-    machine_.apply_internal(index);
-    return true;
-  }
-  auto applied = machine_.apply(index, entry.payload);
-  if (!applied) {
-    die(with_context(std::move(applied).error(),
+  auto done = apply_entry(*machine_, entry);
+  if (!done) {
+    die(with_context(std::move(done).error(),
                      "entry " + std::to_string(index.value()) + " cannot be applied"));
     return false;
   }
-  answer(index, *applied);
+  applied_term_ = entry.term;
+  applied_bytes_ += entry.payload.size();
+  proposed_bytes_ -= std::min(proposed_bytes_, entry.payload.size());
+  queue_.on_applied_term(entry.term);
+  if (done->tag && done->tag->origin == options_.self) {
+    queue_.on_applied(*done->tag, entry.term, done->applied);
+  }
+  if (index.value() % options_.digest_every == 0) host_.on_digest(machine_->digests());
   return true;
 }
 
-void Replica::answer(Index index, const core::Applied& applied) {
-  if (pending_.empty() || pending_.front().index != index) return;
-  const Write write = pending_.front();
-  pending_.pop_front();
-  pending_bytes_ -= write.bytes;
-  if (write.completion == nullptr) return;
-  write.completion->on_written(
-      write.cookie, {.kind = door::WriteOutcome::Kind::applied, .applied = applied, .error = {}});
+// --- Writes.
+
+bool Replica::may_write() const {
+  return !dead_ && (leaderless_since_us_ == 0 ||
+                    clock_.now_us() - leaderless_since_us_ < kUnknownAfterUs);
 }
 
-void Replica::answer_reads() {
-  while (!rounds_.empty()) {
-    ReadRound& front = rounds_.front();
-    if (front.index.value() == 0 || machine_.applied() < front.index) return;
-    // Kept in a member: a completion may forget others of this round while it is called.
-    answering_ = std::move(front.reads);
-    rounds_.pop_front();
-    for (size_t i = 0; i < answering_.size(); ++i) {
-      const Read read = std::exchange(answering_[i], Read{});
-      if (read.completion != nullptr) read.completion->on_readable(read.cookie, {});
+void Replica::submit(const core::BodyView& body, std::string_view principal,
+                     door::WriteCompletion& completion, uint64_t cookie) {
+  using Kind = door::WriteOutcome::Kind;
+  if (!may_write()) {
+    telling_.push_back({.completion = &completion,
+                        .cookie = cookie,
+                        .outcome = {.kind = Kind::read_only, .applied = {}, .error = {}}});
+    return;
+  }
+  core::CommandView command;
+  command.envelope.cluster_version = machine_->cluster_version();
+  command.envelope.principal = principal;
+  command.envelope.cluster_time_us = static_cast<uint64_t>(std::max<int64_t>(0, clock_.wall_us()));
+  command.body = body;
+  std::string payload;
+  payload.reserve(core::kWriteTagBytes + body_bytes(body));
+  payload = queue_.blank_tag();
+  core::encode_command(command, payload);
+  CHECK(payload.size() <= core::kWriteTagBytes + kCommandBytesMax);
+  auto pushed = queue_.push({.payload = std::move(payload),
+                             .may_use_reserve = std::holds_alternative<core::DelView>(body),
+                             .completion = &completion,
+                             .cookie = cookie,
+                             .now_us = clock_.now_us()});
+  if (pushed) return;
+  telling_.push_back(
+      {.completion = &completion,
+       .cookie = cookie,
+       .outcome = {
+           .kind = Kind::refused, .applied = {}, .error = std::move(pushed).error()}});
+}
+
+// Decided before anything enters the log: whatever was accepted can always be applied and
+// replicated.
+Result<void> Replica::admit(size_t bytes, bool may_use_reserve) const {
+  if (proposed_bytes_ + bytes > kProposedBytesMax ||
+      core_.last_index() - machine_->applied() >= kProposedEntriesMax) {
+    return fail(Code::busy, "the leader has " +
+                                std::to_string(core_.last_index() - machine_->applied()) +
+                                " writes under way (" + std::to_string(proposed_bytes_) +
+                                " bytes); try again later");
+  }
+  if (cluster_full_ && !may_use_reserve) {
+    return fail(Code::no_space,
+                "the disks of a majority of the servers are full; deletions are still taken");
+  }
+  return storage_.admit(bytes, may_use_reserve);
+}
+
+void Replica::collect_own() {
+  if (!leading() || !queue_.open_to(core_.term())) return;
+  while (auto own = queue_.next_own(core_.term())) {
+    const size_t bytes = own->payload.size();
+    if (auto admitted = admit(bytes, own->may_use_reserve); !admitted) {
+      queue_.refuse_own(own->sequence, std::move(admitted).error());
+      continue;
     }
-    answering_.clear();
+    proposed_bytes_ += bytes;
+    proposals_.push_back(
+        {.kind = raft::EntryKind::forwarded, .payload = std::move(own->payload)});
   }
 }
 
-void Replica::deliver_refusals() {
-  for (size_t i = 0; i < refused_.size(); ++i) {
-    const Refusal refusal = std::exchange(refused_[i], Refusal{});
-    if (refusal.completion != nullptr) {
-      refusal.completion->on_written(refusal.cookie, refusal.outcome);
-    }
-  }
-  refused_.clear();
+// Refused as a whole only if this server no longer leads: its writers hear of it when the next
+// leader's first entry is applied.
+void Replica::propose_batch() {
+  if (proposals_.empty()) return;
+  handle(step(raft::Propose{.proposals = std::exchange(proposals_, {})}));
 }
 
-// A write whose outcome is not known after kUnknownAfterUs is told "unknown"; it may still happen.
-void Replica::arm_unknown_timer() {
-  if (unknown_timer_ != 0) return;
-  const auto oldest = first_untold();
-  if (oldest == pending_.end()) return;
-  unknown_timer_ = clock_.at(oldest->since_us + kUnknownAfterUs, [this] {
-    unknown_timer_ = 0;
-    give_up_old_writes();
+void Replica::forward_batch() {
+  if (leading() || core_.leader().none() || !queue_.open_to(core_.term())) return;
+  while (auto forward = queue_.next_forward(core_.term())) {
+    host_.post(core_.leader(), false, encode_peer_message(*forward));
+  }
+}
+
+void Replica::on_forward(const Identity& from, Incarnation incarnation, const Forward& forward) {
+  if (!leading() || dead_) return;
+  desk_.take(
+      from, incarnation, forward,
+      [this](size_t bytes, bool may_use_reserve) { return admit(bytes, may_use_reserve); },
+      [this](std::string payload) {
+        proposed_bytes_ += payload.size();
+        proposals_.push_back(
+            {.kind = raft::EntryKind::forwarded, .payload = std::move(payload)});
+      });
+}
+
+void Replica::on_forward_ack(const Identity& from, const ForwardAck& ack) {
+  if (from == core_.leader()) queue_.on_ack(ack);
+}
+
+void Replica::post_acknowledgements() {
+  if (!leading() || !desk_.has_acknowledgements()) return;
+  for (auto& [to, ack] : desk_.acknowledgements()) {
+    host_.post(to, false, encode_peer_message(std::move(ack)));
+  }
+}
+
+void Replica::arm_retry_timer() {
+  if (retry_timer_ != 0 || !queue_.waits_for_ack()) return;
+  const uint64_t acked = queue_.acked_to();
+  retry_timer_ = clock_.at(clock_.now_us() + kForwardRetryUs, [this, acked] {
+    retry_timer_ = 0;
+    if (queue_.waits_for_ack() && queue_.acked_to() == acked) queue_.retry();
   });
 }
 
-std::deque<Replica::Write>::iterator Replica::first_untold() {
-  return std::upper_bound(pending_.begin(), pending_.end(), told_unknown_to_,
-                          [](Index told, const Write& write) { return told < write.index; });
+void Replica::forget(const door::WriteCompletion& completion) {
+  queue_.forget(completion);
+  for (WriteQueue::Told& told : telling_) {
+    if (told.completion == &completion) told.completion = nullptr;
+  }
 }
 
-void Replica::give_up_old_writes() {
-  const uint64_t now = clock_.now_us();
-  size_t told = 0;
-  for (auto write = first_untold(); write != pending_.end(); ++write) {
-    if (write->since_us + kUnknownAfterUs > now) break;
-    told_unknown_to_ = write->index;
-    door::WriteCompletion* const completion = std::exchange(write->completion, nullptr);
-    if (completion == nullptr) continue;
-    PROBE("replica: a write's outcome became unknown");
-    ++told;
-    completion->on_written(write->cookie, {.kind = door::WriteOutcome::Kind::unknown,
-                                           .applied = {},
-                                           .error = {Code::unknown_outcome,
-                                                     "the log did not answer in time; the write "
-                                                     "may or may not happen"}});
+// A completion may forget others, or submit again, while it is called.
+void Replica::tell() {
+  for (WriteQueue::Told& told : queue_.told()) telling_.push_back(std::move(told));
+  queue_.told().clear();
+  for (size_t i = 0; i < telling_.size(); ++i) {
+    const WriteQueue::Told told = std::exchange(telling_[i], {});
+    if (told.completion != nullptr) told.completion->on_written(told.cookie, told.outcome);
   }
-  if (told > 0) logger_.warn("writes_unknown", {{"count", told}, {"pending", pending_.size()}});
+  telling_.clear();
+}
+
+// A write whose outcome is not known after kUnknownAfterUs is told "unknown"; it may still happen.
+void Replica::arm_give_up_timer() {
+  if (give_up_timer_ != 0) return;
+  const auto write = queue_.oldest_untold_us();
+  const auto read = reads_.oldest_us();
+  if (!write && !read) return;
+  const uint64_t oldest = std::min(write.value_or(UINT64_MAX), read.value_or(UINT64_MAX));
+  give_up_timer_ = clock_.at(oldest + kUnknownAfterUs, [this] {
+    give_up_timer_ = 0;
+    const uint64_t since = clock_.now_us() - kUnknownAfterUs;
+    const uint64_t before = queue_.unknown();
+    queue_.give_up(since);
+    if (queue_.unknown() > before) {
+      logger_.warn("writes_unknown",
+                   {{"count", queue_.unknown() - before}, {"pending", queue_.size()}});
+    }
+    const uint64_t ticket = reads_.fail_old(
+        since, {Code::read_only, "no majority of the servers confirms the read in time"});
+    if (ticket != 0) handle(step(raft::CancelReads{ticket}));
+  });
+}
+
+// --- Reads.
+
+void Replica::read_index(door::ReadCompletion& completion, uint64_t cookie) {
+  reads_.add(completion, cookie);
+}
+
+void Replica::forget(const door::ReadCompletion& completion) { reads_.forget(completion); }
+
+void Replica::ask_reads() {
+  if (const auto ticket = reads_.begin_round(clock_.now_us())) {
+    handle(step(raft::ReadIndex{*ticket}));
+  }
+}
+
+// --- What comes from outside.
+
+void Replica::on_raft(const Identity& from, Incarnation incarnation, std::string_view bytes) {
+  if (dead_) return;
+  auto message = raft::decode_message(bytes);
+  if (!message) {
+    logger_.warn("peer_message_bad", {{"from", from.to_string()},
+                                      {"error", std::string_view(message.error().message)}});
+    return;
+  }
+  if (installing_ && std::holds_alternative<raft::Append>(*message)) return;
+  handle(step(raft::Receive{
+      .from = from, .from_incarnation = incarnation, .message = std::move(*message)}));
+}
+
+void Replica::on_gone(const Identity& identity, Incarnation incarnation) {
+  if (!dead_) handle(step(raft::PeerGone{.identity = identity, .incarnation = incarnation}));
+}
+
+void Replica::set_standbys(std::vector<Identity> standbys) {
+  if (!dead_) handle(step(raft::SetStandbys{std::move(standbys)}));
+}
+
+Result<void> Replica::change_voters(std::vector<Identity> voters) {
+  const raft::Output out = step(raft::ChangeVoters{std::move(voters)});
+  handle(out);
+  if (out.refused) return fail(out.reason);
+  return {};
+}
+
+Result<void> Replica::hand_over(std::optional<Identity> to) {
+  const raft::Output out = step(raft::TransferLeadership{to});
+  handle(out);
+  if (out.refused) return fail(out.reason);
+  return {};
+}
+
+void Replica::step_down() { handle(step(raft::StepDown{})); }
+
+void Replica::set_leadable(bool leadable, bool last_resort) {
+  if (!dead_) {
+    handle(step(raft::SetLeadable{.leadable = leadable, .last_resort = last_resort}));
+  }
+}
+
+void Replica::snapshot_taken(const raft::SnapshotPoint& point) {
+  if (!dead_) handle(step(raft::SnapshotTaken{point}));
+}
+
+void Replica::end_install(std::unique_ptr<core::Machine> machine, const raft::SnapshotPoint& point,
+                          bool whole) {
+  installing_ = false;
+  CHECK(machine->applied() == point.index);
+  released_.push_back(std::exchange(machine_, std::move(machine)));
+  applied_term_ = point.term;
+  queue_.on_jump();
+  queue_.on_applied_term(point.term);
+  if (!whole) return;
+  apply_to_ = std::max(apply_to_, point.index);
+  handle(step(raft::SnapshotInstalled{point}));
+  CHECK(core_.last_index() == storage_.last_index());
+}
+
+bool Replica::release(Budget& budget) {
+  while (!released_.empty()) {
+    if (released_.back()->release(budget)) return true;
+    released_.pop_back();
+  }
+  return false;
+}
+
+void Replica::give_up_all(const Error& why) {
+  queue_.give_up_all(why);
+  reads_.fail_old(UINT64_MAX, why);
+  tell();
 }
 
 void Replica::die(const Error& error) {
   if (std::exchange(dead_, true)) return;
-  logger_.error("replica_dead", {{"error", error.message}});
-  const door::WriteOutcome unknown{.kind = door::WriteOutcome::Kind::unknown,
-                                   .applied = {},
-                                   .error = {Code::unknown_outcome, error.message}};
-  for (size_t i = 0; i < pending_.size(); ++i) {
-    door::WriteCompletion* const completion = std::exchange(pending_[i].completion, nullptr);
-    if (completion != nullptr) completion->on_written(pending_[i].cookie, unknown);
-  }
-  for (const Write& write : proposed_) {
-    if (write.completion == nullptr) continue;
-    refuse(*write.completion, write.cookie,
-           {.kind = door::WriteOutcome::Kind::read_only, .applied = {}, .error = {}});
-  }
+  logger_.error("replica_dead", {{"error", std::string_view(error.message)}});
   proposals_.clear();
-  proposed_.clear();
-  if (fatal_) fatal_(error);
+  give_up_all(error);
+  host_.on_fatal(error);
 }
 
 }  // namespace doozer::server

@@ -4,17 +4,13 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "server/recovery.h"
+#include "base/probe.h"
+#include "core/membership.h"
 
 namespace doozer::server {
 namespace {
 
 constexpr uint64_t kStopTickUs = 20'000;
-constexpr std::string_view kSystem = "system";
-
-raft::Configuration alone(const Identity& identity) {
-  return {.voters = {identity}, .old_voters = {}};
-}
 
 }  // namespace
 
@@ -32,85 +28,45 @@ Server::~Server() {
   if (stop_timer_ != 0) world_.clock.cancel(stop_timer_);
 }
 
+// --- Starting.
+
 Result<void> Server::start(UniqueFunction<void()> serving,
                            UniqueFunction<void(const Result<void>&)> stopped) {
   serving_ = std::move(serving);
   stopped_ = std::move(stopped);
   started_us_ = world_.clock.now_us();
-  TRY(open_storage());
-  TRY(build());
-  TRY(listen());
+  TRY(world_.disk.lock("lock"));
+  TRY(open_directory());
   world_.clock.at_turn_end([this] { turn_end(); });
-  replica_->start([this] { on_leading(); });
-  replica_->turn_end();  // the vote is on its way to the disk before the first turn
+  if (cluster_ != nullptr) cluster_->send();
   return {};
 }
 
-Result<void> Server::open_storage() {
+Result<void> Server::open_directory() {
   const Config& config = options_.config;
-  TRY(world_.disk.lock("lock"));
   TRY_ASSIGN(const auto report, storage::inspect_directory(world_.disk));
-  const storage::StorageOptions storage_options{.segment_bytes = config.segment_bytes,
-                                                .disk_reserve_bytes = config.disk_reserve_bytes};
   switch (report.state) {
     case storage::DirectoryState::broken: return fail(Code::corrupt, report.detail);
-    case storage::DirectoryState::empty: {
-      TRY(may_boot({.listen = config.listen,
-                    .boot = config.boot,
-                    .attach = config.attach,
-                    .boot_uri = config.boot_uri}));
-      TRY(storage::Storage::create(
-          world_.disk, {.cluster = options_.fresh_cluster, .identity = options_.fresh_identity},
-          {.voters = {options_.fresh_identity}, .old_voters = {}}, storage_options));
-      logger_.info("booted", {{"cluster", options_.fresh_cluster.to_string()},
-                              {"identity", options_.fresh_identity.to_string()}});
-      break;
-    }
     case storage::DirectoryState::initialized:
-      if (!config.attach.empty() || !config.boot_uri.empty()) {
-        logger_.warn("attach_ignored", {{"why", "the data directory holds a cluster of one"}});
-      }
-      break;
+      TRY(listen());
+      return open_cluster();
+    case storage::DirectoryState::empty: break;
   }
-  TRY_ASSIGN(storage_, storage::Storage::open(world_.disk, world_.lanes, world_.clock, logger_,
-                                              storage_options));
-  context_.node = storage_->recovered().owner.identity.to_string().substr(0, 4);
-  return {};
+  TRY_ASSIGN(const FirstStart first, first_start({.listen = config.listen,
+                                                  .boot = config.boot,
+                                                  .attach = config.attach,
+                                                  .boot_uri = config.boot_uri}));
+  TRY(listen());
+  if (first == FirstStart::attach) {
+    begin_attach();
+    return {};
+  }
+  TRY(create_storage(options_.fresh_cluster, true));
+  return open_cluster();
 }
 
-Result<void> Server::build() {
-  const storage::Recovered& recovered = storage_->recovered();
+Result<void> Server::listen() {
   const Config& config = options_.config;
-  TRY_ASSIGN(machine_, rebuild_machine(*storage_,
-                                       {.history_revisions = static_cast<int64_t>(config.history),
-                                        .history_bytes = static_cast<size_t>(config.history_bytes)},
-                                       logger_));
-  if (recovered.configuration != alone(recovered.owner.identity)) {
-    return fail(Code::unsupported,
-                "this server's configuration has " +
-                    std::to_string(recovered.configuration.voters.size()) +
-                    " voters; this version runs a cluster of one, which must be itself, " +
-                    recovered.owner.identity.to_string());
-  }
-  raft::Core core = raft::Core::make(
-      {.self = recovered.owner.identity,
-       .incarnation = recovered.incarnation,
-       .configurations = {{.index = Index(1), .configuration = recovered.configuration}},
-       .hard_state = recovered.hard_state,
-       .entries = {},
-       .below = {},
-       .last_index = recovered.last_index,
-       .last_term = recovered.last_term,
-       .applied = machine_->applied(),
-       .trust = raft::LogTrust::sound,
-       .doubtful_to = Index(),
-       .snapshot = std::nullopt,
-       .now_us = world_.clock.now_us()});
-  replica_ =
-      std::make_unique<Replica>(world_.clock, *storage_, *machine_, std::move(core), logger_);
-  replica_->on_fatal([this](const Error& error) { die(error); });
-  snapshotter_ = std::make_unique<Snapshotter>(world_.clock, *storage_, *machine_, *replica_,
-                                               options_.snapshots, logger_);
   connections_ = std::make_unique<Connections>(
       world_.clock, *this,
       ConnectionsOptions{.connections_max = config.connections_max,
@@ -119,39 +75,175 @@ Result<void> Server::build() {
                                     .unsent_stall_us = config.unsent_stall_us_max,
                                     .linger_us = kGracefulLingerUs}},
       logger_);
-  context_.term = recovered.hard_state.term;
-  context_.revision = machine_->revision();
-  const core::MachineStats stats = machine_->stats();
-  logger_.info("recovered", {{"incarnation", recovered.incarnation},
-                             {"index", recovered.last_index},
-                             {"files", stats.files},
-                             {"oldest_revision", machine_->oldest()},
-                             {"doubtful", recovered.trust == raft::LogTrust::doubtful},
-                             {"ms", (world_.clock.now_us() - started_us_) / 1000}});
-  return {};
-}
-
-Result<void> Server::listen() {
-  const Config& config = options_.config;
+  connections_->on_peer([this](std::unique_ptr<env::Stream> stream, std::string first_bytes) {
+    if (cluster_ != nullptr) {
+      cluster_->adopt(std::move(stream), std::move(first_bytes));
+    } else if (attacher_ != nullptr && !attached_) {
+      attacher_->adopt(std::move(stream), std::move(first_bytes));
+    }
+  });
   TRY_ASSIGN(listener_, world_.net.listen({.address = config.listen,
                                            .stream_class = env::StreamClass::client,
                                            .tls = config.tls()},
                                           *connections_));
   address_ = listener_->address();
+  if (config.peer_listen.empty()) return {};
+  TRY_ASSIGN(peer_listener_, world_.net.listen({.address = config.peer_listen,
+                                                .stream_class = env::StreamClass::control,
+                                                .tls = config.tls()},
+                                               *connections_));
   return {};
 }
 
-void Server::on_leading() {
-  if (phase_ != Phase::booting) return;  // asked to stop before it began
-  const std::string& advertised =
-      options_.config.advertise.empty() ? address() : options_.config.advertise;
+// What others are told to reach this server at.
+std::string Server::advertised() const {
+  if (!options_.config.advertise.empty()) return options_.config.advertise;
+  return peer_listener_ != nullptr ? peer_listener_->address() : address_;
+}
+
+env::DialOptions Server::peer_dial() const {
+  const Config& config = options_.config;
+  env::DialOptions dial;
+  dial.tls = config.tls();
+  dial.tls_ca_file = config.peer_ca;
+  dial.tls_cert_file = config.tls_cert;
+  dial.tls_key_file = config.tls_key;
+  return dial;
+}
+
+void Server::begin_attach() {
+  const Config& config = options_.config;
+  attacher_ = std::make_unique<transport::Attacher>(
+      world_.clock, world_.net,
+      transport::AttacherOptions{.self = options_.fresh_identity,
+                                 .advertise = advertised(),
+                                 .addresses = config.attach,
+                                 .secret = secrets_.read_write,
+                                 .insecure_peers = config.insecure_peers,
+                                 .proven_by_tls = config.tls() && !config.peer_ca.empty(),
+                                 .dial = peer_dial(),
+                                 .seed = options_.seed,
+                                 .boot = config.boot},
+      static_cast<transport::AttacherEvents&>(*this), logger_);
+  logger_.info("attaching", {{"listen", address()},
+                             {"addresses", config.attach.size()},
+                             {"may_boot", config.boot}});
+  attacher_->start();
+}
+
+void Server::on_attach(const transport::AttachAnswer& answer) {
+  attached_ = true;
+  logger_.info("attached", {{"cluster", answer.cluster.to_string()},
+                            {"to", answer.identity.to_string()},
+                            {"address", answer.address}});
+  // The attacher may not go in its own call.
+  world_.clock.post([this, cluster = answer.cluster] {
+    if (phase_ != Phase::attaching) return;
+    attacher_.reset();
+    auto done = create_storage(cluster, false);
+    if (done) done = open_cluster();
+    if (!done) die(done.error());
+  });
+}
+
+void Server::on_boot() {
+  attached_ = true;
+  world_.clock.post([this] {
+    if (phase_ != Phase::attaching) return;
+    attacher_.reset();
+    auto done = create_storage(options_.fresh_cluster, true);
+    if (done) done = open_cluster();
+    if (!done) die(done.error());
+  });
+}
+
+Result<void> Server::create_storage(const Identity& cluster, bool voter) {
+  raft::Configuration configuration;
+  if (voter) configuration.voters = {options_.fresh_identity};
+  TRY(storage::Storage::create(
+      world_.disk, {.cluster = cluster, .identity = options_.fresh_identity}, configuration,
+      {.segment_bytes = options_.config.segment_bytes,
+       .disk_reserve_bytes = options_.config.disk_reserve_bytes}));
+  logger_.info(voter ? "booted" : "joined", {{"cluster", cluster.to_string()},
+                                             {"identity", options_.fresh_identity.to_string()}});
+  return {};
+}
+
+Result<void> Server::open_cluster() {
+  const Config& config = options_.config;
+  TRY_ASSIGN(storage_,
+             storage::Storage::open(world_.disk, world_.lanes, world_.clock, logger_,
+                                    {.segment_bytes = config.segment_bytes,
+                                     .disk_reserve_bytes = config.disk_reserve_bytes}));
+  const storage::Recovered& recovered = storage_->recovered();
+  context_.node = recovered.owner.identity.to_string().substr(0, 4);
+  ClusterOptions options;
+  options.mesh.advertise = advertised();
+  options.mesh.seeds = config.attach;
+  options.mesh.secret = secrets_.read_write;
+  options.mesh.insecure_peers = config.insecure_peers;
+  options.mesh.proven_by_tls = config.tls() && !config.peer_ca.empty();
+  options.mesh.dial = peer_dial();
+  options.machine = {.history_revisions = static_cast<int64_t>(config.history),
+                     .history_bytes = static_cast<size_t>(config.history_bytes)};
+  options.snapshots = options_.snapshots;
+  options.timeout_us = config.timeout_us;
+  options.never_lead = config.never_lead;
+  options.digest_every = options_.digest_every;
+  options.seed = options_.seed;
+  TRY_ASSIGN(cluster_, Cluster::open({.clock = world_.clock,
+                                      .disk = world_.disk,
+                                      .lanes = world_.lanes,
+                                      .net = world_.net,
+                                      .storage = *storage_},
+                                     std::move(options), *this, logger_));
+  phase_ = Phase::joining;
+  context_.term = recovered.hard_state.term;
+  context_.revision = machine().revision();
+  logger_.info("recovered", {{"incarnation", recovered.incarnation},
+                             {"index", recovered.last_index},
+                             {"files", machine().stats().files},
+                             {"oldest_revision", machine().oldest()},
+                             {"doubtful", recovered.trust == raft::LogTrust::doubtful},
+                             {"repairing", recovered.trust == raft::LogTrust::repairing},
+                             {"ms", (world_.clock.now_us() - started_us_) / 1000}});
+  // A member of many serves what it has: reads go on in a minority too.
+  const bool member_of_many =
+      recovered.configuration.voters != std::vector<Identity>{recovered.owner.identity};
+  cluster_->start();
+  ask_caught_up();
+  if (member_of_many && machine().applied().value() > 0) begin_serving();
+  return {};
+}
+
+// A server that was never at the end of the log serves once it was: until then it would tell of a
+// world that is long past.
+void Server::ask_caught_up() {
+  cluster_->replica().read_index(*this, 0);
+  world_.clock.post([] {});
+}
+
+void Server::on_readable(uint64_t /*cookie*/, const Result<void>& outcome) {
+  if (phase_ != Phase::joining && phase_ != Phase::serving) return;
+  if (!outcome) {
+    ask_caught_up();
+    return;
+  }
+  caught_up_ = true;
+  write_boot_files();
+}
+
+void Server::write_boot_files() {
   boot_writes_ = boot_writes({.identity = identity(),
                               .cluster_name = options_.config.cluster,
-                              .address = advertised,
+                              .address = advertised(),
                               .hostname = options_.hostname,
                               .version = options_.version,
                               .slots = options_.config.slots},
-                             *machine_);
+                             machine());
+  boot_write_ = 0;
+  // A cluster is served once it has its slots; one that others lead has them.
+  if (!cluster_->alone()) begin_serving();
   write_next_boot_file();
 }
 
@@ -161,15 +253,17 @@ void Server::write_next_boot_file() {
     return;
   }
   const BootWrite& write = boot_writes_[boot_write_];
-  replica_->submit(core::SetView{.path = write.path, .revision = -1, .value = write.value}, kSystem,
-                   *this, boot_write_);
+  cluster_->replica().submit(
+      core::SetView{.path = write.path, .revision = -1, .value = write.value},
+      core::kSystemPrincipal, *this, boot_write_);
   world_.clock.post([] {});
 }
 
 void Server::on_written(uint64_t cookie, const door::WriteOutcome& outcome) {
-  CHECK(cookie == boot_write_);
+  if (cookie != boot_write_ || boot_write_ >= boot_writes_.size()) return;
   if (outcome.kind != door::WriteOutcome::Kind::applied || outcome.applied.refused) {
-    // A full disk, or a client's file in the way: the cluster works without these files.
+    // A full disk, a leader that went, or a client's file in the way: the cluster works without
+    // these files.
     logger_.warn(
         "boot_file_not_written",
         {{"path", std::string_view(boot_writes_[boot_write_].path)},
@@ -177,69 +271,117 @@ void Server::on_written(uint64_t cookie, const door::WriteOutcome& outcome) {
                                          : std::string_view(outcome.error.message)}});
   }
   ++boot_write_;
-  if (phase_ == Phase::booting) write_next_boot_file();
+  if (phase_ == Phase::joining || phase_ == Phase::serving) write_next_boot_file();
 }
 
 void Server::begin_serving() {
+  if (phase_ != Phase::joining) return;
   phase_ = Phase::serving;
-  connections_->resume();
+  if (cluster_->trusted()) connections_->resume();
   logger_.info("serving", {{"listen", std::string_view(address())},
                            {"tls", options_.config.tls()},
                            {"cluster", cluster().to_string()},
                            {"identity", identity().to_string()},
                            {"ms", (world_.clock.now_us() - started_us_) / 1000}});
-  if (serving_) serving_();
+  if (serving_) {
+    UniqueFunction<void()> serving = std::move(serving_);
+    serving_ = {};
+    serving();
+  }
 }
+
+// --- Serving.
+
+Identity Server::identity() const { return storage_->recovered().owner.identity; }
+
+Identity Server::cluster() const { return storage_->recovered().owner.cluster; }
 
 void Server::submit(const core::BodyView& body, door::WriteCompletion& completion,
                     uint64_t cookie) {
-  replica_->submit(body, {}, completion, cookie);
+  cluster_->replica().submit(body, {}, completion, cookie);
 }
 
 void Server::read_index(door::ReadCompletion& completion, uint64_t cookie) {
-  replica_->read_index(completion, cookie);
+  cluster_->replica().read_index(completion, cookie);
 }
 
 bool Server::writable() const {
-  return replica_->leading() && (phase_ == Phase::serving || phase_ == Phase::stopping);
+  return cluster_ != nullptr && cluster_->trusted() && cluster_->replica().may_write() &&
+         (phase_ == Phase::serving || phase_ == Phase::stopping);
+}
+
+void Server::on_machine_leaving() {
+  PROBE("server: clients were cut for another state");
+  connections_->suspend();
+  if (phase_ == Phase::serving) {
+    // After the machine is there.
+    world_.clock.post([this, alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired() && phase_ == Phase::serving && cluster_->trusted()) {
+        connections_->resume();
+      }
+    });
+  }
+}
+
+void Server::on_trusted_changed() {
+  if (phase_ != Phase::serving) return;
+  if (cluster_->trusted()) {
+    connections_->resume();
+  } else {
+    connections_->suspend();
+  }
 }
 
 // Proposals go to the disk first, so that it works while the rest of the turn is done.
 void Server::turn_end() {
   if (phase_ == Phase::stopped) return;
-  replica_->turn_end();
-  Budget budget(kSliceSteps);
-  const bool more = machine_->run(budget);
-  snapshotter_->turn_end();
+  if (cluster_ == nullptr) {
+    connections_->turn_end();
+    return;
+  }
+  const bool more = cluster_->turn_end();
+  if (phase_ == Phase::stopped) return;
   connections_->turn_end();
-  context_.term = replica_->core().term();
-  context_.revision = machine_->revision();
-  if (more || replica_->has_new()) world_.clock.post([] {});
+  cluster_->send();
+  context_.term = cluster_->replica().core().term();
+  context_.revision = machine().revision();
+  if (more) world_.clock.post([] {});
 }
+
+// --- Stopping.
 
 void Server::stop() {
   if (phase_ >= Phase::stopping) return;
   CHECK(connections_ != nullptr);
   logger_.info("stopping", {{"connections", connections_->count()}});
+  listener_.reset();
+  if (cluster_ == nullptr) {
+    attacher_->stop();
+    end({});
+    return;
+  }
   phase_ = Phase::stopping;
   phase_since_us_ = world_.clock.now_us();
-  listener_.reset();
-  snapshotter_->stop();
+  cluster_->begin_stop();
   continue_stop();
 }
 
 // Writes are taken for kGracefulForwardUs more, then the log is waited for, then all is closed.
 void Server::continue_stop() {
   const uint64_t now = world_.clock.now_us();
+  const Replica& replica = cluster_->replica();
+  // A leader stays until another one is there, or there is none to be had.
+  const bool handing_over = replica.leading() && replica.core().transferring();
   if (phase_ == Phase::stopping &&
-      (connections_->count() == 0 || now - phase_since_us_ >= kGracefulForwardUs)) {
+      ((connections_->count() == 0 && !handing_over) ||
+       now - phase_since_us_ >= kGracefulForwardUs)) {
     phase_ = Phase::read_only;
     phase_since_us_ = now;
   }
-  if (phase_ == Phase::read_only &&
-      (replica_->idle() || now - phase_since_us_ >= kUnknownAfterUs)) {
+  if (phase_ == Phase::read_only && (replica.idle() || now - phase_since_us_ >= kUnknownAfterUs)) {
     phase_ = Phase::closing;
     connections_->close_all([this] {
+      cluster_->goodbye();
       // The log's end is vouched for, so that damage found later is never taken for a torn tail. A
       // log that is stuck or waits for room is not waited for: its writers were told "unknown".
       stop_timer_ = world_.clock.at(world_.clock.now_us() + kUnknownAfterUs, [this] {
@@ -271,9 +413,11 @@ void Server::end(const Result<void>& outcome) {
   if (phase_ == Phase::stopped) return;
   phase_ = Phase::stopped;
   listener_.reset();
-  snapshotter_->stop();
+  peer_listener_.reset();
+  if (cluster_ != nullptr) cluster_->stop();
+  const Revision revision = cluster_ == nullptr ? Revision() : machine().revision();
   if (outcome) {
-    logger_.info("stopped", {{"revision_last", machine_->revision()}});
+    logger_.info("stopped", {{"revision_last", revision}});
   } else {
     logger_.error("stopped", {{"error", std::string_view(outcome.error().message)}});
   }

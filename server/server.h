@@ -20,8 +20,8 @@
 #include "server/boot.h"
 #include "server/config.h"
 #include "server/connections.h"
-#include "server/replica.h"
-#include "server/snapshotter.h"
+#include "server/cluster.h"
+#include "transport/attacher.h"
 #include "storage/storage.h"
 
 namespace doozer::server {
@@ -50,20 +50,26 @@ struct ServerOptions {
   std::string version;
   Identity fresh_cluster;   ///< random; used only if a new cluster is booted
   Identity fresh_identity;  ///< random; used only if the directory is empty
+  uint64_t seed = 0;        ///< random: time-outs, nonces
+  uint64_t digest_every = kDigestEveryIndexes;
   SnapshotPolicy snapshots;
   UniqueFunction<LoopFigures()> loop_figures;  ///< empty: STATUS has none (virtual time)
 };
 
-class Server final : public door::Host, private door::WriteCompletion {
+class Server final : public door::Host,
+                     private door::WriteCompletion,
+                     private door::ReadCompletion,
+                     private ClusterHost,
+                     private transport::AttacherEvents {
  public:
   Server(const World& world, ServerOptions options);
   ~Server() override;
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Takes the lock, recovers or boots, and listens. Blocking until it listens; it serves once the
-  /// clock's loop runs. `serving` is called when clients are answered, `stopped` once after stop()
-  /// or after a fatal error, which it is given.
+  /// Takes the lock, listens, and recovers, boots or begins to attach. Blocking until then; it
+  /// serves once the clock's loop runs. `serving` is called when clients are answered for the first
+  /// time, `stopped` once after stop() or after a fatal error, which it is given.
   /// Errors: conflict (locked, address in use), bad_argument (boot rule), corrupt, io_error,
   /// no_space.
   Result<void> start(UniqueFunction<void()> serving,
@@ -78,34 +84,64 @@ class Server final : public door::Host, private door::WriteCompletion {
   /// The address that clients reach, with the real port.
   const std::string& address() const { return address_; }
 
-  core::Machine& machine() override { return *machine_; }
+  /// Null while this server waits for a cluster to attach to.
+  const Cluster* cluster_part() const { return cluster_.get(); }
+
+  core::Machine& machine() override { return cluster_->replica().machine(); }
   void submit(const core::BodyView& body, door::WriteCompletion& completion,
               uint64_t cookie) override;
   void read_index(door::ReadCompletion& completion, uint64_t cookie) override;
-  void forget(door::WriteCompletion& completion) override { replica_->forget(completion); }
-  void forget(door::ReadCompletion& completion) override { replica_->forget(completion); }
+  void forget(door::WriteCompletion& completion) override {
+    cluster_->replica().forget(completion);
+  }
+  void forget(door::ReadCompletion& completion) override {
+    cluster_->replica().forget(completion);
+  }
   bool writable() const override;
-  Identity identity() const override { return storage_->recovered().owner.identity; }
-  Identity cluster() const override { return storage_->recovered().owner.cluster; }
+  Identity identity() const override;
+  Identity cluster() const override;
   const door::Secrets& secrets() const override { return secrets_; }
   const door::DoorLimits& limits() const override { return limits_; }
   /// May be a millisecond old, but knows all that is applied: thousands may be asked at once.
   std::string status() override;
 
  private:
-  enum class Phase : uint8_t { booting, serving, stopping, read_only, closing, stopped };
-  Result<void> open_storage();
-  Result<void> build();
+  enum class Phase : uint8_t {
+    attaching,  ///< looks for a cluster
+    joining,    ///< has one, and does not serve yet
+    serving,
+    stopping,
+    read_only,
+    closing,
+    stopped,
+  };
+  Result<void> open_directory();
   Result<void> listen();
-  void on_leading();
+  void begin_attach();
+  Result<void> create_storage(const Identity& cluster, bool voter);
+  Result<void> open_cluster();
+  std::string advertised() const;
+  env::DialOptions peer_dial() const;
+  void ask_caught_up();
+  void write_boot_files();
   void write_next_boot_file();
-  void on_written(uint64_t cookie, const door::WriteOutcome& outcome) override;
   void begin_serving();
   void turn_end();
   void continue_stop();
   void die(const Error& error);
   void end(const Result<void>& outcome);
   std::string make_status();
+
+  // door completions: the boot files, and the first linearizable read.
+  void on_written(uint64_t cookie, const door::WriteOutcome& outcome) override;
+  void on_readable(uint64_t cookie, const Result<void>& outcome) override;
+  // ClusterHost
+  void on_cluster_fatal(const Error& error) override { die(error); }
+  void on_machine_leaving() override;
+  void on_trusted_changed() override;
+  // AttacherEvents
+  void on_attach(const transport::AttachAnswer& answer) override;
+  void on_boot() override;
 
   // Fixed after construction.
   World world_;
@@ -117,17 +153,19 @@ class Server final : public door::Host, private door::WriteCompletion {
   UniqueFunction<void()> serving_;
   UniqueFunction<void(const Result<void>&)> stopped_;
 
-  // Made by start(), in this order.
+  // Made by start(), some of them later.
   std::unique_ptr<storage::Storage> storage_;
-  std::unique_ptr<core::Machine> machine_;
-  std::unique_ptr<Replica> replica_;
-  std::unique_ptr<Snapshotter> snapshotter_;
+  std::unique_ptr<Cluster> cluster_;
+  std::unique_ptr<transport::Attacher> attacher_;
   std::unique_ptr<Connections> connections_;
   std::unique_ptr<env::Listener> listener_;
+  std::unique_ptr<env::Listener> peer_listener_;
 
   // Volatile.
   std::string address_;
-  Phase phase_ = Phase::booting;
+  Phase phase_ = Phase::attaching;
+  bool attached_ = false;   ///< the attacher has had its last call and goes
+  bool caught_up_ = false;  ///< has once answered a linearizable read in this life
   std::vector<BootWrite> boot_writes_;
   size_t boot_write_ = 0;
   uint64_t started_us_ = 0;
@@ -136,6 +174,7 @@ class Server final : public door::Host, private door::WriteCompletion {
   std::string status_;  ///< as it was at status_us_ with status_index_ applied
   uint64_t status_us_ = 0;
   Index status_index_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 }  // namespace doozer::server

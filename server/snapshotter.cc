@@ -14,11 +14,10 @@ constexpr uint64_t kWorthOnFullDiskBytes = 1 * kMiB;
 
 }  // namespace
 
-Snapshotter::Snapshotter(env::Clock& clock, storage::Storage& storage, core::Machine& machine,
-                         const Replica& replica, const SnapshotPolicy& policy, const Logger& logger)
+Snapshotter::Snapshotter(env::Clock& clock, storage::Storage& storage, Replica& replica,
+                         const SnapshotPolicy& policy, const Logger& logger)
     : clock_(clock),
       storage_(storage),
-      machine_(machine),
       replica_(replica),
       policy_(policy),
       logger_(logger) {
@@ -36,16 +35,16 @@ Snapshotter::Snapshotter(env::Clock& clock, storage::Storage& storage, core::Mac
 }
 
 bool Snapshotter::due() const {
-  if (stopped_ || writer_ != nullptr || !replica_.leading()) return false;
-  const uint64_t live = machine_.stats().live_bytes;
+  if (stopped_ || writer_ != nullptr || replica_.dead()) return false;
+  const uint64_t live = replica_.machine().stats().live_bytes;
   const uint64_t log = log_since_last();
   const bool for_room =
       storage_.short_of_space() &&
       (log >= kWorthOnFullDiskBytes || live + kWorthOnFullDiskBytes <= live_at_last_);
-  if (log < std::max(policy_.log_bytes, live / 2) && !for_room) return false;
+  if (log < std::max(policy_.log_bytes, live / 2) && !for_room && !wanted_) return false;
   if (clock_.now_us() < not_before_us_) return false;
   return storage_.snapshots().empty() ||
-         storage_.snapshots().back().point.index < machine_.applied();
+         storage_.snapshots().back().point.index < replica_.machine().applied();
 }
 
 // As written: many small batches are padded to many times what they hold.
@@ -54,7 +53,7 @@ uint64_t Snapshotter::log_since_last() const {
 }
 
 void Snapshotter::turn_end() {
-  const uint64_t live = machine_.stats().live_bytes;
+  const uint64_t live = replica_.machine().stats().live_bytes;
   if (live > estimated_ + kMiB || live + kMiB < estimated_) {
     estimated_ = live;
     storage_.set_snapshot_estimate(live);
@@ -70,10 +69,24 @@ void Snapshotter::stop() {
   writer_.reset();
 }
 
+void Snapshotter::abandon() {
+  image_.reset();
+  writer_.reset();
+}
+
+void Snapshotter::on_installed() {
+  bytes_before_ = 0;
+  bytes_at_last_ = storage_.stats().written_bytes;
+  live_at_last_ = replica_.machine().stats().live_bytes;
+  wanted_ = false;
+}
+
 void Snapshotter::begin() {
+  wanted_ = false;
+  ++begun_;
   chunk_.clear();
   scanned_ = false;
-  image_ = machine_.write_image();
+  image_ = replica_.machine().write_image();
   const core::Digests& pinned = image_->digests();
   const storage::Ownership& owner = storage_.recovered().owner;
   auto writer =
@@ -81,14 +94,15 @@ void Snapshotter::begin() {
                                .identity = owner.identity,
                                .point = {.index = pinned.index,
                                          .term = replica_.applied_term(),
-                                         .configuration = replica_.core().configuration()},
+                                         .configuration =
+                                             replica_.core().configuration_at(pinned.index)},
                                .cluster_version = image_->cluster_version(),
                                .revision = pinned.revision,
                                .chain_digest = pinned.chain,
                                .state_digest = pinned.state});
   bytes_at_last_ = storage_.stats().written_bytes;
   bytes_before_ = 0;
-  live_at_last_ = machine_.stats().live_bytes;
+  live_at_last_ = replica_.machine().stats().live_bytes;
   if (storage_.short_of_space()) not_before_us_ = clock_.now_us() + kRetryAfterUs;
   began_us_ = clock_.now_us();
   if (!writer) {
@@ -127,14 +141,18 @@ void Snapshotter::slice() {
 void Snapshotter::finish() {
   const Index index = image_->digests().index;
   image_.reset();
-  writer_->finish([this, index](Result<void> written) {
-    if (writer_ == nullptr) return;
+  // One that was abandoned may still end, after another was begun.
+  writer_->finish([this, index, mine = begun_](Result<void> written) {
+    if (writer_ == nullptr || begun_ != mine) return;
     if (!written) {
       give_up(written.error());
       return;
     }
     writer_.reset();
     ++taken_;
+    for (const storage::SnapshotHeader& header : storage_.snapshots()) {
+      if (header.point.index == index) replica_.snapshot_taken(header.point);
+    }
     logger_.info("snapshot_taken",
                  {{"index", index}, {"ms", (clock_.now_us() - began_us_) / 1000}});
   });
@@ -146,7 +164,7 @@ void Snapshotter::give_up(const Error& error) {
   writer_.reset();
   ++failed_;
   not_before_us_ = clock_.now_us() + kRetryAfterUs;
-  bytes_before_ = std::max(policy_.log_bytes, machine_.stats().live_bytes / 2);  // due again then
+  bytes_before_ = std::max(policy_.log_bytes, replica_.machine().stats().live_bytes / 2);  // due again then
   logger_.warn("snapshot_failed", {{"error", std::string_view(error.message)}});
 }
 
@@ -157,13 +175,13 @@ void Snapshotter::purge() {
   const bool all = storage_.short_of_space();
   Revision from;
   for (const storage::SnapshotHeader& header : storage_.snapshots()) {
-    if (!all && header.revision > machine_.oldest()) continue;
+    if (!all && header.revision > replica_.machine().oldest()) continue;
     keep = header.point.index;
     from = header.revision;
   }
   if (keep <= purged_to_) return;
   purged_to_ = keep;
-  if (from > machine_.oldest()) {
+  if (from > replica_.machine().oldest()) {
     PROBE("snapshotter: gave up history for room");
     logger_.warn("history_cut_for_room", {{"oldest_after_restart", from}});
   }

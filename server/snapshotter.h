@@ -25,12 +25,18 @@ struct SnapshotPolicy {
 class Snapshotter {
  public:
   /// All borrowed; they outlive the snapshotter.
-  Snapshotter(env::Clock& clock, storage::Storage& storage, core::Machine& machine,
-              const Replica& replica, const SnapshotPolicy& policy, const Logger& logger);
+  Snapshotter(env::Clock& clock, storage::Storage& storage, Replica& replica,
+              const SnapshotPolicy& policy, const Logger& logger);
   Snapshotter(const Snapshotter&) = delete;
   Snapshotter& operator=(const Snapshotter&) = delete;
   /// Looks whether it is time and goes on with what is under way; called at the end of each turn.
   void turn_end();
+  /// Somebody needs a snapshot that is newer than those there are: takes one when it can.
+  void want_one() { wanted_ = true; }
+  /// The machine is about to be another one: a snapshot under way is given up.
+  void abandon();
+  /// A snapshot of another server is the newest now.
+  void on_installed();
   /// No further snapshot is begun, and one under way is given up.
   void stop();
   bool running() const { return writer_ != nullptr; }
@@ -49,8 +55,7 @@ class Snapshotter {
   // Fixed after construction.
   env::Clock& clock_;
   storage::Storage& storage_;
-  core::Machine& machine_;
-  const Replica& replica_;
+  Replica& replica_;
   SnapshotPolicy policy_;
   Logger logger_;
 
@@ -59,6 +64,7 @@ class Snapshotter {
   std::unique_ptr<storage::SnapshotWriter> writer_;
   std::string chunk_;     ///< of the image, not yet given to the writer
   bool scanned_ = false;  ///< all of the image is in chunk_ or with the writer
+  uint64_t begun_ = 0;  ///< how many
   uint64_t began_us_ = 0;
   uint64_t bytes_before_ = 0;   ///< log bytes since the newest snapshot, from before this start
   uint64_t bytes_at_last_ = 0;  ///< the storage's written_bytes at the last snapshot
@@ -69,6 +75,7 @@ class Snapshotter {
   uint64_t taken_ = 0;
   uint64_t failed_ = 0;
   bool stopped_ = false;
+  bool wanted_ = false;
 };
 
 }  // namespace doozer::server

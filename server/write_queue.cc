@@ -13,11 +13,11 @@ using Kind = door::WriteOutcome::Kind;
 
 WriteQueue::WriteQueue(const Identity& self, Incarnation incarnation)
     : self_{.origin = self, .incarnation = incarnation, .sequence = 0} {
-  encode_tag(self_, blank_tag_);
+  core::encode_tag(self_, blank_tag_);
 }
 
 Result<void> WriteQueue::push(NewWrite write) {
-  CHECK(write.payload.size() > kWriteTagBytes);
+  CHECK(write.payload.size() > core::kWriteTagBytes);
   if (bytes_ + write.payload.size() > kProposedBytesMax || writes_.size() >= kProposedEntriesMax) {
     return fail(Code::busy, "the server has " + std::to_string(writes_.size()) +
                                 " writes under way (" + std::to_string(bytes_) +
@@ -77,7 +77,7 @@ std::optional<WriteQueue::Own> WriteQueue::next_own(Term term) {
   Own own{.payload = write.payload,
           .may_use_reserve = write.may_use_reserve,
           .sequence = next_sequence_};
-  set_sequence(own.payload, own.sequence);
+  core::set_sequence(own.payload, own.sequence);
   ++stamped_;
   ++next_sequence_;
   sent_to_ = own.sequence;
@@ -108,7 +108,7 @@ std::optional<Forward> WriteQueue::next_forward(Term term) {
     ForwardItem item;
     size_t size = 0;
     if (Write* const write = stamped_at(sequence); write != nullptr) {
-      if (!write->payload.empty()) set_sequence(write->payload, sequence);
+      if (!write->payload.empty()) core::set_sequence(write->payload, sequence);
       // One that would make the message much too large begins the next one.
       if (!forward.items.empty() && bytes + write->payload.size() > kForwardBytesMax) break;
       item = {.may_use_reserve = write->may_use_reserve, .payload = write->payload};
@@ -154,7 +154,7 @@ void WriteQueue::retry() {
   inflight_bytes_ = 0;
 }
 
-void WriteQueue::on_applied(const WriteTag& tag, Term term, const core::Applied& applied) {
+void WriteQueue::on_applied(const core::WriteTag& tag, Term term, const core::Applied& applied) {
   CHECK(tag.origin == self_.origin);
   if (tag.incarnation != self_.incarnation || term != term_) return;
   if (stamped_at(tag.sequence) == nullptr) return;

@@ -25,7 +25,7 @@
 #include "base/types.h"
 #include "door/door.h"
 #include "server/peer_message.h"
-#include "server/write_tag.h"
+#include "core/write_tag.h"
 
 namespace doozer::server {
 
@@ -76,8 +76,10 @@ class WriteQueue {
   /// Something was sent that the leader has not acknowledged.
   bool waits_for_ack() const { return stamped_ > 0 && acked_to_ < sent_to_; }
 
+  uint64_t acked_to() const { return acked_to_; }
+
   /// An entry with this server's tag was applied.
-  void on_applied(const WriteTag& tag, Term term, const core::Applied& applied);
+  void on_applied(const core::WriteTag& tag, Term term, const core::Applied& applied);
   /// An entry of `term` was applied: older stamps are void.
   void on_applied_term(Term term);
   /// A snapshot took the place of entries: what is stamped may have been among them.
@@ -121,7 +123,7 @@ class WriteQueue {
   void drop_settled_unstamped();
 
   // Fixed after construction.
-  const WriteTag self_;
+  const core::WriteTag self_;
   std::string blank_tag_;
   // Volatile.
   std::deque<Write> writes_;

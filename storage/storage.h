@@ -75,13 +75,7 @@ struct DirectoryReport {
 };
 Result<DirectoryReport> inspect_directory(env::Disk& disk);
 
-/// A configuration and since when it is in force.
-struct ConfigurationAt {
-  Index index;  ///< of its entry, or of the snapshot that carries it
-  raft::Configuration configuration;
-
-  bool operator==(const ConfigurationAt&) const = default;
-};
+using raft::ConfigurationAt;
 
 /// Damage below a sync marker in a member of a cluster of many, not settled yet.
 struct Repair {

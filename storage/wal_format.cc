@@ -94,7 +94,8 @@ Result<EntryView> decode_entry(std::string_view body, RecordType type) {
   entry.kind = static_cast<raft::EntryKind>(kind);
   const bool is_configuration = entry.kind == raft::EntryKind::configuration;
   const bool known = entry.kind == raft::EntryKind::command ||
-                     entry.kind == raft::EntryKind::noop || is_configuration;
+                     entry.kind == raft::EntryKind::noop ||
+                     entry.kind == raft::EntryKind::forwarded || is_configuration;
   if (!known) {
     return fail(Code::unsupported,
                 "an entry of kind " + std::to_string(kind) + ": written by a newer version?");

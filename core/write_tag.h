@@ -15,7 +15,7 @@
 #include "base/bytes.h"
 #include "base/types.h"
 
-namespace doozer::server {
+namespace doozer::core {
 
 struct WriteTag {
   Identity origin;
@@ -55,4 +55,4 @@ inline std::optional<WriteTag> take_tag(std::string_view& payload) {
   return tag;
 }
 
-}  // namespace doozer::server
+}  // namespace doozer::core
