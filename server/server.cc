@@ -22,7 +22,8 @@ Server::Server(const World& world, ServerOptions options)
       limits_{.value_bytes_max = options_.config.value_bytes_max,
               .outstanding_max = options_.config.outstanding_requests_max,
               .waits_max = options_.config.waits_per_connection_max,
-              .unsent_soft = kUnsentBytesSoft} {}
+              .unsent_soft = kUnsentBytesSoft},
+      no_machine_(core::Machine::make({})) {}
 
 Server::~Server() {
   if (stop_timer_ != 0) world_.clock.cancel(stop_timer_);

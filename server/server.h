@@ -87,15 +87,18 @@ class Server final : public door::Host,
   /// Null while this server waits for a cluster to attach to.
   const Cluster* cluster_part() const { return cluster_.get(); }
 
-  core::Machine& machine() override { return cluster_->replica().machine(); }
+  /// An empty one while this server waits for a cluster: nothing is read of it.
+  core::Machine& machine() override {
+    return cluster_ == nullptr ? *no_machine_ : cluster_->replica().machine();
+  }
   void submit(const core::BodyView& body, door::WriteCompletion& completion,
               uint64_t cookie) override;
   void read_index(door::ReadCompletion& completion, uint64_t cookie) override;
   void forget(door::WriteCompletion& completion) override {
-    cluster_->replica().forget(completion);
+    if (cluster_ != nullptr) cluster_->replica().forget(completion);
   }
   void forget(door::ReadCompletion& completion) override {
-    cluster_->replica().forget(completion);
+    if (cluster_ != nullptr) cluster_->replica().forget(completion);
   }
   bool writable() const override;
   Identity identity() const override;
@@ -155,6 +158,7 @@ class Server final : public door::Host,
 
   // Made by start(), some of them later.
   std::unique_ptr<storage::Storage> storage_;
+  std::unique_ptr<core::Machine> no_machine_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<transport::Attacher> attacher_;
   std::unique_ptr<Connections> connections_;
