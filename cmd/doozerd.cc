@@ -93,6 +93,7 @@ class Process {
     options.version = DOOZER_VERSION;
     options.fresh_cluster = io::random_identity();
     options.fresh_identity = io::random_identity();
+    options.seed = io::random_u64();
     options.snapshots.log_bytes = config_.snapshot_log_bytes;
     options.loop_figures = [this] { return loop_figures(); };
     server_ = std::make_unique<server::Server>(
