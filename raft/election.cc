@@ -108,7 +108,7 @@ void Core::begin_pre_vote(Output& out) {
 }
 
 // 3.4. Our own vote counts once it is durable, as anybody's.
-void Core::begin_vote(bool transfer, Output& out) {
+void Core::begin_vote(bool transfer) {
   role_ = Role::candidate;
   pre_ = false;
   transferred_ = transfer;
@@ -123,7 +123,6 @@ void Core::begin_vote(bool transfer, Output& out) {
   ballots_.clear();
   for (const Identity& voter : all_voters(configuration())) ballots_.push_back({.voter = voter});
   ask_votes();
-  CHECK(!out.hard_state);
 }
 
 void Core::ask_votes() {
@@ -154,7 +153,7 @@ void Core::count_votes(Output& out) {
     return ballot.vote == Vote::granted;
   });
   if (result == Vote::pending && !unanimous) return;
-  if (pre_) return begin_vote(false, out);
+  if (pre_) return begin_vote(false);
   if (result == Vote::pending) PROBE("raft: doubtful logs elected a leader unanimously");
   become_leader(out);
 }
