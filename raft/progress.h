@@ -37,8 +37,8 @@ struct Progress {
   bool probed = false;           ///< probe: one is under way
   std::deque<Sent> inflight;     ///< replicate: by rising index, not yet durable there
   uint64_t inflight_bytes = 0;
-  /// The newest that went by the bulk connection. What follows goes there too until it is durable at
-  /// the peer: the control connection would overtake it, and be rejected.
+  /// The newest that went by the bulk connection. What follows goes there too until it is durable
+  /// at the peer: the control connection would overtake it, and be rejected.
   Index bulk_last;
   uint64_t bulk_sent_us = 0;
 
