@@ -167,7 +167,7 @@ class Core {
   void forget_leader();
   void on_election_tick(Output& out);
   void begin_pre_vote(Output& out);
-  void begin_vote(bool transfer, Output& out);
+  void begin_vote(bool transfer);
   void ask_votes();
   void count_votes(Output& out);
   void record_vote(const Identity& voter, Vote vote, bool counts, Output& out);
@@ -191,6 +191,7 @@ class Core {
   void on_standbys(SetStandbys& standbys);
   void replicate_all(Output& out);
   void replicate(Progress& peer, Output& out);
+  bool bulk_may_arrive(const Progress& peer) const;
   bool send_append(Progress& peer, Output& out);
   void send_empty_after_next(Progress& peer, Output& out);
   void send_empty(Progress& peer, const LogPosition& prev);
@@ -245,7 +246,7 @@ class Core {
   void on_leadable(const SetLeadable& leadable);
   void on_step_down();
   void leave_to_successor();
-  void on_timeout_now(const Process& from, Output& out);
+  void on_timeout_now(const Process& from);
 
   // snapshot.cc
   void offer_snapshot(Progress& peer, Output& out);

@@ -37,6 +37,10 @@ struct Progress {
   bool probed = false;           ///< probe: one is under way
   std::deque<Sent> inflight;     ///< replicate: by rising index, not yet durable there
   uint64_t inflight_bytes = 0;
+  /// The newest that went by the bulk connection. What follows goes there too until it is durable
+  /// at the peer: the control connection would overtake it, and be rejected.
+  Index bulk_last;
+  uint64_t bulk_sent_us = 0;
 
   /// Forgets what is under way and looks for agreement from `from` on.
   void probe_from(Index from);
@@ -49,6 +53,7 @@ struct Progress {
   void matched(Index index);
   void sent(Index last, uint64_t bytes);
   bool full() const;
+  bool bulk_under_way() const { return bulk_last > match; }
 };
 
 }  // namespace doozer::raft

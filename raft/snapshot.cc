@@ -15,7 +15,10 @@ void Core::offer_snapshot(Progress& peer, Output& out) {
     out.snapshot_wanted = true;
     return;
   }
-  peer.offered = snapshot_->index;
+  // While it pulls the first that was offered, what follows that one stays pinned.
+  if (peer.offered < log_.below().index || peer.offered.value() == 0) {
+    peer.offered = snapshot_->index;
+  }
   send(peer.identity,
        SnapshotOffer{.head = head_for(peer),
                      .snapshot = {.index = snapshot_->index, .term = snapshot_->term}});

@@ -341,6 +341,15 @@ void Network::crash(size_t n, bool power) {
   server.reads.clear();
 }
 
+bool Network::survives_without(size_t n) const {
+  const Index last = committed();
+  if (last.value() == 0) return true;
+  for (size_t other = 1; other <= size(); ++other) {
+    if (other != n && at(other).disk.term_of(last) == witness_.committed_term(last)) return true;
+  }
+  return false;
+}
+
 void Network::damage(size_t n, uint64_t entries, LogTrust trust) {
   Disk& disk = at(n).disk;
   CHECK(!is_up(n));

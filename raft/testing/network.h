@@ -69,6 +69,8 @@ class Network {
   void restart(size_t n);
   /// While down: the last `entries` of the durable log are gone although they were synced.
   void damage(size_t n, uint64_t entries, LogTrust trust);
+  /// What is committed is on some other disk than that of `n`.
+  bool survives_without(size_t n) const;
   LogTrust trust(size_t n) const { return at(n).disk.trust; }
   /// Servers that see that `n` is down learn so as proof.
   void prove_gone(size_t n);
