@@ -23,7 +23,8 @@ void on_part(std::string_view body, Reassembly& reassembly, uint64_t now_us) {
   std::string again;
   append_part(*part, again);
   CHECK(again == body);
-  const auto whole = reassembly.add(Identity::from_bytes("0123456789"), Incarnation(1), *part, now_us);
+  const auto whole =
+      reassembly.add(Identity::from_bytes("0123456789"), Incarnation(1), *part, now_us);
   CHECK(!whole || whole->size() == part->total);
   CHECK(reassembly.messages() <= kReassemblyMessagesMax);
   CHECK(reassembly.bytes() <= kReassemblyBytesMax);

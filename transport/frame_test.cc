@@ -48,8 +48,13 @@ TEST(Frame, GoldenBytes) {
   append_frame(FrameType::message, "hi", out);
   EXPECT_EQ(hex(out),
             "d07a722d706565720a"
-            "00000000" "4d478c67" "05"
-            "02000000" "af33c95c" "08" "6869");
+            "00000000"
+            "4d478c67"
+            "05"
+            "02000000"
+            "af33c95c"
+            "08"
+            "6869");
 }
 
 TEST(Frame, AreTheSameHoweverTheyAreCut) {
@@ -125,11 +130,19 @@ TEST(HelloFrame, GoldenBytesAndPadding) {
   const std::string body = encode_hello(sample_hello());
   EXPECT_EQ(body.size(), kHelloBytes);
   EXPECT_EQ(hex(std::string_view(body).substr(0, 84)),
-            "01000100" "02" "01"
-            "636c75737465722d2d41" "7365727665722d303031"
-            "0700000000000000" "8877665544332211" "03000000"
-            "7365727665722d303032" "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
-            "03683a31" "036f3a32" "00000000");
+            "01000100"
+            "02"
+            "01"
+            "636c75737465722d2d41"
+            "7365727665722d303031"
+            "0700000000000000"
+            "8877665544332211"
+            "03000000"
+            "7365727665722d303032"
+            "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+            "03683a31"
+            "036f3a32"
+            "00000000");
   EXPECT_EQ(body.find_first_not_of('\0', 80), std::string::npos);
   EXPECT_EQ(*decode_hello(body), sample_hello());
 }
@@ -157,7 +170,8 @@ TEST(HelloFrame, WhatNoServerSaysIsRefused) {
     EXPECT_EQ(hello.error().code, bad.code) << bad.what << ": " << hello.error().message;
   }
   EXPECT_FALSE(decode_hello(std::string_view(good).substr(1)));
-  const Error old = decode_hello(std::string(good).replace(0, 4, std::string("\2\0\3\0", 4))).error();
+  const Error old =
+      decode_hello(std::string(good).replace(0, 4, std::string("\2\0\3\0", 4))).error();
   EXPECT_NE(old.message.find("versions 2..3, this side 1..1"), std::string::npos) << old.message;
 }
 
@@ -175,7 +189,9 @@ TEST(Proof, DependsOnEverythingThatIsProven) {
 
 TEST(RefusalFrame, GoldenBytesAndTheUnknown) {
   const std::string body = encode_refusal({RefusalCode::rolled_back, "why"});
-  EXPECT_EQ(hex(body), "06" "03776879");
+  EXPECT_EQ(hex(body),
+            "06"
+            "03776879");
   EXPECT_EQ(decode_refusal(body)->code, RefusalCode::rolled_back);
   EXPECT_EQ(decode_refusal("\x63\x01x")->code, RefusalCode::unexpected);
   EXPECT_FALSE(decode_refusal(""));
@@ -187,7 +203,10 @@ TEST(RefusalFrame, GoldenBytesAndTheUnknown) {
 TEST(BeatFrame, GoldenBytes) {
   const Beat beat{.stamp_us = 1, .echo_us = 2, .held_us = 3, .bulk_tag = 4, .bulk_received = 5};
   EXPECT_EQ(hex(encode_beat(beat)),
-            "0100000000000000" "0200000000000000" "0300000000000000" "0400000000000000"
+            "0100000000000000"
+            "0200000000000000"
+            "0300000000000000"
+            "0400000000000000"
             "0500000000000000");
   EXPECT_EQ(decode_beat(encode_beat(beat))->bulk_received, 5U);
   EXPECT_FALSE(decode_beat("short"));
@@ -207,9 +226,21 @@ TEST(LinkStateFrame, GoldenBytesAndDisorder) {
                       {identity("server-002"), 20, false, true}};
   const std::string body = encode_link_state(state);
   EXPECT_EQ(hex(body),
-            "636c75737465722d2d41" "7365727665722d303031" "0200000000000000" "0300000000000000"
-            "0400000000000000" "05000000" "01" "03683a31" "02"
-            "7365727665722d303030" "08" "01" "7365727665722d303032" "14" "02");
+            "636c75737465722d2d41"
+            "7365727665722d303031"
+            "0200000000000000"
+            "0300000000000000"
+            "0400000000000000"
+            "05000000"
+            "01"
+            "03683a31"
+            "02"
+            "7365727665722d303030"
+            "08"
+            "01"
+            "7365727665722d303032"
+            "14"
+            "02");
   EXPECT_EQ(*decode_link_state(body), state);
   for (size_t size = 0; size < body.size(); ++size) {
     EXPECT_FALSE(decode_link_state(std::string_view(body).substr(0, size))) << size;
@@ -233,8 +264,13 @@ TEST(EnvelopeFrame, GoldenBytesAndHops) {
                           .hops_left = 3};
   const std::string body = encode_envelope(envelope) + "payload";
   EXPECT_EQ(hex(body),
-            "03" "636c75737465722d2d41" "7365727665722d303031" "7365727665722d303032"
-            "0100000000000000" "0200000000000000" "7061796c6f6164");
+            "03"
+            "636c75737465722d2d41"
+            "7365727665722d303031"
+            "7365727665722d303032"
+            "0100000000000000"
+            "0200000000000000"
+            "7061796c6f6164");
   std::string_view rest = body;
   EXPECT_EQ(*take_envelope(rest), envelope);
   EXPECT_EQ(rest, "payload");
@@ -248,7 +284,11 @@ TEST(EnvelopeFrame, GoldenBytesAndHops) {
 TEST(PartFrame, GoldenBytesAndBounds) {
   std::string body;
   append_part({.message = 9, .total = 5, .offset = 2, .bytes = "abc"}, body);
-  EXPECT_EQ(hex(body), "0900000000000000" "05000000" "02000000" "616263");
+  EXPECT_EQ(hex(body),
+            "0900000000000000"
+            "05000000"
+            "02000000"
+            "616263");
   EXPECT_EQ(decode_part(body)->bytes, "abc");
   const auto refused = [](uint32_t total, uint32_t offset, std::string_view bytes) {
     std::string part;
