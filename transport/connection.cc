@@ -216,6 +216,7 @@ void Connection::linger() {
 
 void Connection::write(std::string frames) {
   CHECK(state_ == State::established);
+  if (stream_->unsent() == 0) unsent_since_us_ = 0;
   bytes_sent_ += frames.size();
   stream_->write(std::move(frames));
   if (unsent_since_us_ == 0 && stream_->unsent() > 0) unsent_since_us_ = owner_.now_us();

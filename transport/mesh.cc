@@ -132,7 +132,11 @@ void Mesh::Impl::tick() {
   });
   pool_.tick();
   if (stopped_) return;
-  for (const auto& [id, peer] : peers_.all()) tick_peer(*peer, now);
+  // After a stall of our own, echoes wait to be read: nobody is judged by that silence, and what
+  // is read now is answered at once.
+  const bool late = ticked_us_ != 0 && now - ticked_us_ > 2 * kBeatUs;
+  ticked_us_ = now;
+  for (const auto& [id, peer] : peers_.all()) tick_peer(*peer, now, late);
   if (states_.expire(now)) graph_dirty_ = true;
   reassembly_.expire(now);
   refresh_own(now - own_sent_us_ >= kLinkStateRefreshUs);
@@ -140,11 +144,12 @@ void Mesh::Impl::tick() {
   tell_changes();
 }
 
-void Mesh::Impl::tick_peer(Peer& peer, uint64_t now) {
+void Mesh::Impl::tick_peer(Peer& peer, uint64_t now, bool late) {
   if (peer.control == nullptr) return;
   const uint64_t stalled_since = peer.control->stalled_since_us();
   const bool stalled = stalled_since != 0 && now - stalled_since > kStallUs;
-  if (peer.health.update(now, stalled)) {
+  peer.answer_next = late;
+  if (!late && peer.health.update(now, stalled)) {
     set_up(peer, peer.health.up(), stalled ? "bytes are stuck" : "no echo");
   }
   // The end of a damping shows in our record.

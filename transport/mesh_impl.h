@@ -59,7 +59,7 @@ class Mesh::Impl final : public ConnectionOwner {
 
   // --- mesh.cc
   void tick();
-  void tick_peer(Peer& peer, uint64_t now);
+  void tick_peer(Peer& peer, uint64_t now, bool late);
   void dial_due(uint64_t now);
   void tell_changes();
 
@@ -70,6 +70,7 @@ class Mesh::Impl final : public ConnectionOwner {
   void link_control(Peer& peer, Connection& connection);
   void link_bulk(Peer& peer, Connection& connection);
   void note_answer(const Connection& connection);
+  void begin_life(Peer& peer, Incarnation incarnation, uint64_t life);
   void learn(Peer& peer, const Hello& theirs);
   Peer* peer_of(const Connection& connection);
   void fatal(const std::string& message);
@@ -118,6 +119,7 @@ class Mesh::Impl final : public ConnectionOwner {
   LinkStateTable states_;
   LinkState own_;
   uint64_t own_sent_us_ = 0;
+  uint64_t ticked_us_ = 0;
   Reassembly reassembly_;
   std::map<Identity, Route> control_routes_;
   std::map<Identity, Route> bulk_routes_;

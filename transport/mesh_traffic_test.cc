@@ -158,6 +158,24 @@ TEST_F(MeshTraffic, AMessageToAnOlderLifeIsDropped) {
   EXPECT_TRUE(heard(2, 0, "for the new life"));
 }
 
+TEST_F(MeshTraffic, WhatWaitedForAnOlderLifeIsNotGivenToTheNewOne) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  run_for(1'000'000);
+  block(0, 1);
+  for (int i = 0; i < 20; ++i) send(0, 1, pattern(60'000, static_cast<size_t>(i)));
+  run_for(1'000);
+  kill(1);
+  heal_all();
+  start(1, options(1, 2));
+  run_for(3'000'000);
+  EXPECT_TRUE(connected(3));
+  EXPECT_TRUE(node(1).heard.empty());
+  EXPECT_EQ(mesh(0).stats().messages_sent + mesh(0).stats().dropped_unreachable +
+                mesh(0).stats().dropped_incarnation,
+            20U);
+}
+
 TEST_F(MeshTraffic, SendingToOneselfOrAStrangerIsDropped) {
   start_all(2);
   run_for(500'000);
