@@ -16,8 +16,8 @@ using sim::SimDisk;
 using storage::Process;
 using storage::test_identity;
 
-const raft::Configuration kTwo{
-    .voters = {storage::kTestOwner.identity, test_identity(0x2D)}, .old_voters = {}};
+const raft::Configuration kTwo{.voters = {storage::kTestOwner.identity, test_identity(0x2D)},
+                               .old_voters = {}};
 
 bool any_has(const std::vector<std::string>& lines, std::string_view text) {
   for (const std::string& line : lines) {
