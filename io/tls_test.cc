@@ -1,10 +1,12 @@
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <fstream>
 
 #include "base/limits.h"
 #include "io/address.h"
+#include "io/descriptors.h"
 #include "io/fd.h"
 #include "io/io_testing.h"
 #include "io/tls_context.h"
@@ -376,6 +378,97 @@ TEST_F(TlsTest, HandshakesOfATurnAreBoundedAndAllSucceed) {
   for (const auto& client : clients_) EXPECT_FALSE(client->failed);
   EXPECT_EQ(most, kHandshakesPerTurn);
   EXPECT_GT(loop_->stats().handshakes_put_off, 0U);
+}
+
+// The peers of these tests hold thousands of descriptors at both ends.
+class TlsCrowdTest : public TlsTest {
+ protected:
+  void SetUp() override {
+    raise_descriptor_limit();
+    rlimit limit{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur < 4 * kHandshakesPendingMax) GTEST_SKIP() << "too few descriptors";
+    serve();
+  }
+  /// Connects from an address of 127.0.0.0/8 and says nothing.
+  void stall_from(const std::string& address, size_t count) {
+    for (size_t i = 0; i < count; ++i) stalled_.push_back(raw_connect_from(address));
+  }
+  UniqueFd raw_connect_from(const std::string& address) {
+    const HostPort where = *parse_host_port(listener_->address());
+    const SocketAddress from = *numeric_address(address, 0);
+    const SocketAddress to = *numeric_address(where.host, where.port);
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    EXPECT_EQ(bind(fd.get(), from.get(), from.size), 0);
+    static_cast<void>(connect(fd.get(), to.get(), to.size));
+    return fd;
+  }
+  /// How many of those that stall were dropped by the server.
+  size_t dropped(size_t from, size_t to) {
+    size_t count = 0;
+    for (size_t i = from; i < to; ++i) {
+      char byte = 0;
+      const ssize_t got = recv(stalled_[i].get(), &byte, 1, MSG_DONTWAIT);
+      if (got == 0 || (got < 0 && errno == ECONNRESET)) ++count;
+    }
+    return count;
+  }
+
+  std::vector<UniqueFd> stalled_;
+};
+
+TEST_F(TlsCrowdTest, HandshakesThatHangGiveTheirPlacesUpToNewcomersInAboutASecond) {
+  const uint64_t began_us = loop_->now_us();
+  stall_from("127.0.0.2", kHandshakesPendingMax);
+  settle();
+  const auto client = dial(options());
+  ASSERT_TRUE(until([&] { return client->connected || client->failed.has_value(); }));
+  EXPECT_FALSE(client->failed);
+  EXPECT_GE(loop_->now_us() - began_us, kHandshakePatienceUs);
+  EXPECT_LT(loop_->now_us() - began_us, kHandshakeUsMax / 2);
+  // One newcomer takes one place, and it is told whose.
+  settle();
+  EXPECT_EQ(dropped(0, stalled_.size()), 1U);
+  ASSERT_EQ(acceptor_.refused.size(), 1U);
+  EXPECT_NE(acceptor_.refused[0].message.find("127.0.0.2:"), std::string::npos);
+  EXPECT_NE(acceptor_.refused[0].message.find("gave its place up"), std::string::npos);
+}
+
+TEST_F(TlsCrowdTest, TheAddressWithTheMostHangingHandshakesGivesItsPlacesUpFirst) {
+  constexpr size_t kFew = 8;
+  constexpr size_t kNewcomers = 20;
+  stall_from("127.0.0.3", kFew);  // the oldest, but few
+  settle();
+  stall_from("127.0.0.2", kHandshakesPendingMax - kFew);
+  settle();
+  for (size_t i = 0; i < kNewcomers; ++i) clients_.push_back(dial(options()));
+  ASSERT_TRUE(until([&] { return acceptor_.peers.size() == kNewcomers; }));
+  settle();
+  EXPECT_EQ(dropped(0, kFew), 0U);
+  EXPECT_GE(dropped(kFew, stalled_.size()), 1U);
+  EXPECT_LE(dropped(kFew, stalled_.size()), kNewcomers);
+}
+
+TEST_F(TlsCrowdTest, WhoSaysAByteNowAndThenGainsNoTime) {
+  stall_from("127.0.0.2", kHandshakesPendingMax);
+  settle();
+  const auto client = dial(options());
+  // The beginning of a record that promises 512 bytes.
+  const std::string hello("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+  size_t said = 0;
+  const uint64_t began_us = loop_->now_us();
+  std::function<void()> drip = [&] {
+    const char byte = said < hello.size() ? hello[said] : 'x';
+    ++said;
+    for (const UniqueFd& fd : stalled_) {
+      static_cast<void>(send(fd.get(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+    }
+    loop_->at(loop_->now_us() + kHandshakePatienceUs / 4, [&] { drip(); });
+  };
+  drip();
+  ASSERT_TRUE(until([&] { return client->connected || client->failed.has_value(); }));
+  EXPECT_FALSE(client->failed);
+  EXPECT_LT(loop_->now_us() - began_us, kHandshakeUsMax / 2);
 }
 
 TEST_F(TlsTest, AStreamMayBeDestroyedInsideAnyOfItsCalls) {
