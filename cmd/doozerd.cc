@@ -53,7 +53,10 @@ class Process {
         logger_(sink_, context_, config_.log_level) {}
 
   int run() {
-    if (auto prepared = prepare(); !prepared) return complain(prepared.error(), kExitRuntime);
+    if (auto prepared = prepare(); !prepared) {
+      leave_as_found();
+      return complain(prepared.error(), kExitRuntime);
+    }
     for (const std::string& warning : invocation_.configured.warnings) {
       logger_.warn("configuration", {{"warning", std::string_view(warning)}});
     }
@@ -62,6 +65,7 @@ class Process {
     if (!started) {
       logger_.error("cannot_start", {{"data_dir", std::string_view(config_.data_dir)},
                                      {"error", std::string_view(started.error().message)}});
+      leave_as_found();
       return started.error().code == Code::bad_argument ? kExitUsage : kExitRuntime;
     }
     loop_->run();
@@ -100,6 +104,11 @@ class Process {
             .clock = *loop_, .disk = *disk_, .lanes = *lanes_, .net = *net_, .log_sink = sink_},
         std::move(options));
     return {};
+  }
+
+  // What refuses to start has made no data directory, and no lock in one that was empty.
+  void leave_as_found() {
+    if (disk_ != nullptr) disk_->undo_start();
   }
 
   server::LoopFigures loop_figures() const {

@@ -176,6 +176,24 @@ class Start(doozer_system.SystemTest):
         self.assertIn(refused.returncode, (1, 2), refused)
         self.assertFalse(os.path.exists(os.path.join(self.directory, 'data', 'identity')))
 
+    def test_a_refused_start_leaves_nothing_behind(self):
+        port = doozer_system.free_port()
+        anywhere = ['--listen', '0.0.0.0:%d' % port]
+        here = ['--listen', '127.0.0.1:%d' % port]
+        empty = os.path.join(self.directory, 'empty')
+        for words in (anywhere, here + ['--attach', '127.0.0.1:1'],
+                      here + ['--tls-cert', 'gone.pem', '--tls-key', 'gone.pem']):
+            for parent in ('', 'new/parents/'):
+                with self.subTest(' '.join(words) + ' ' + parent):
+                    done = self.run_doozerd(*words, '--data-dir', parent + 'data')
+                    self.assertIn(done.returncode, (1, 2), done)
+                    self.assertEqual(os.listdir(self.directory), [])
+            os.mkdir(empty)
+            done = self.run_doozerd(*words, '--data-dir', empty)
+            self.assertIn(done.returncode, (1, 2), done)
+            self.assertEqual(os.listdir(empty), [])
+            os.rmdir(empty)
+
     def test_a_new_cluster_writes_its_files_in_order(self):
         server = self.server('--cluster', 'mine', '--slots', '2').start()
         with server.client() as c:
