@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Starting and stopping: what is answered, what is kept, what is refused, with which exit code."""
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import doozer_system
@@ -81,6 +83,39 @@ class Stop(doozer_system.SystemTest):
                 server.start()
                 with server.client() as c:
                     self.assertEqual(self.ok(c.get('/kept')).value, b'x')
+
+    def test_a_signal_while_the_log_is_read_ends_at_once_and_loses_nothing(self):
+        # Every read of the recovery takes a second.
+        slow = ['strace', '-D', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=pread64', '-e',
+                'inject=pread64:delay_enter=1000000']
+        tried = shutil.which('strace') and subprocess.run([*slow, 'true'], capture_output=True)
+        if not tried or tried.returncode != 0:
+            self.skipTest('strace cannot delay calls here')
+        server = self.server().start()
+        with server.client() as c:
+            rev = self.ok(c.set('/kept', 'x')).rev
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number.name):
+                server.kill9()
+                os.truncate(server.log_path, 0)
+                server.wrapper = slow
+                server.spawn()
+                while self.lock_holder(server) != str(server.pid):
+                    self.assertTrue(server.running())
+                    time.sleep(0.01)
+                server.signal(number)
+                self.assertEqual(server.process.wait(10), 0)
+                self.assertEqual([e['signal'] for e in server.events('stopped_while_starting')],
+                                 [number])
+                self.assertEqual(server.events('recovered'), [])
+                server.wrapper = []
+                server.start()
+                with server.client() as c:
+                    self.assertEqual(self.ok(c.get('/kept')).rev, rev)
+
+    def lock_holder(self, server):
+        with open(os.path.join(server.data, 'lock'), encoding='ascii') as f:
+            return f.read().strip()
 
     def test_a_restart_keeps_files_revision_history_and_identity(self):
         server = self.server().start()
