@@ -4,4 +4,7 @@ if(TARGET doozer_server AND TARGET doozer_door)
     SOURCES net.cc one_server_world.cc raw_client.cc server_process.cc
     DEPS sim server wire env base)
   doozer_tests(sim_server SOURCES server_test.cc server_attack_test.cc server_faults_test.cc server_crash_test.cc DEPS sim_server TIMEOUT 900)
+  # Connections alone, over the simulated network.
+  doozer_tests(server_connections SOURCES ${PROJECT_SOURCE_DIR}/server/connections_test.cc
+               DEPS sim_server door core)
 endif()
