@@ -15,12 +15,18 @@
 namespace doozer::io {
 namespace {
 
-class TlsTest : public LoopTest {
+class TlsTest : public StreamTest {
  protected:
   TlsTest() {
     authority_ = make_certificate({.name = "test authority", .authority = true});
     authority_.write(directory_ / "ca.pem", "");
     write_server({});
+  }
+  // The streams go before the net and the certificate that they were made with.
+  ~TlsTest() override {
+    clients_.clear();
+    acceptor_.peers.clear();
+    listener_.reset();
   }
   /// Makes the server's files anew; what is not said is good.
   void write_server(TestCertificateOptions options) {
@@ -48,20 +54,11 @@ class TlsTest : public LoopTest {
     return options;
   }
   std::unique_ptr<Peer> dial(const env::DialOptions& options) {
-    auto peer = std::make_unique<Peer>();
-    peer->stream = tls_net_->dial(options, *peer);
-    return peer;
+    return dial_over(*tls_net_, options);
   }
-  /// A connected pair: what dialled, and what was accepted.
   std::pair<Peer*, Peer*> pair() {
     if (listener_ == nullptr) serve();
-    clients_.push_back(dial(options()));
-    Peer* const client = clients_.back().get();
-    const size_t count = clients_.size();
-    EXPECT_TRUE(until(
-        [&] { return client->failed || (client->connected && acceptor_.peers.size() == count); }));
-    EXPECT_FALSE(client->failed) << client->failed->message;
-    return {client, acceptor_.peers.back().get()};
+    return pair_of(dial(options()));
   }
   /// What a dial with these options fails with.
   Error failure_of(const env::DialOptions& options) {
@@ -69,21 +66,11 @@ class TlsTest : public LoopTest {
     EXPECT_TRUE(until([&] { return client->failed.has_value(); }));
     return client->failed.value_or(Error{});
   }
-  UniqueFd raw_connect() {
-    const HostPort where = *parse_host_port(listener_->address());
-    const SocketAddress to = *numeric_address(where.host, where.port);
-    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    EXPECT_EQ(connect(fd.get(), to.get(), to.size), 0);
-    return fd;
-  }
 
   TemporaryDirectory directory_;
   TestCertificate authority_;
   std::unique_ptr<TlsServer> server_;
   std::unique_ptr<RealNet> tls_net_;
-  Acceptor acceptor_;
-  std::unique_ptr<env::Listener> listener_;
-  std::vector<std::unique_ptr<Peer>> clients_;
 };
 
 TEST_F(TlsTest, BytesGoBothWaysAndEndInGoodOrder) {
@@ -312,7 +299,7 @@ TEST_F(TlsTest, GarbageInsteadOfAHandshakeHarmsNobody) {
   for (const std::string& garbage :
        {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(5000, '\xff'), std::string(1, '\x16'),
         std::string("\x16\x03\x01\xff\xff", 5) + std::string(70'000, 'x')}) {
-    const UniqueFd fd = raw_connect();
+    const UniqueFd fd = raw_connect(listener_->address());
     fcntl(fd.get(), F_SETFL, O_NONBLOCK);
     static_cast<void>(send(fd.get(), garbage.data(), garbage.size(), MSG_NOSIGNAL));
     ::shutdown(fd.get(), SHUT_WR);
@@ -392,16 +379,9 @@ class TlsCrowdTest : public TlsTest {
   }
   /// Connects from an address of 127.0.0.0/8 and says nothing.
   void stall_from(const std::string& address, size_t count) {
-    for (size_t i = 0; i < count; ++i) stalled_.push_back(raw_connect_from(address));
-  }
-  UniqueFd raw_connect_from(const std::string& address) {
-    const HostPort where = *parse_host_port(listener_->address());
-    const SocketAddress from = *numeric_address(address, 0);
-    const SocketAddress to = *numeric_address(where.host, where.port);
-    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    EXPECT_EQ(bind(fd.get(), from.get(), from.size), 0);
-    static_cast<void>(connect(fd.get(), to.get(), to.size));
-    return fd;
+    for (size_t i = 0; i < count; ++i) {
+      stalled_.push_back(raw_connect(listener_->address(), address));
+    }
   }
   /// How many of those that stall were dropped by the server.
   size_t dropped(size_t from, size_t to) {
