@@ -53,6 +53,18 @@ class Stop(doozer_system.SystemTest):
             self.assertTrue(c.closed_by_server())
             c.close()
 
+    def test_a_client_that_reads_nothing_does_not_hold_a_graceful_stop(self):
+        server = self.server().start()
+        with server.client() as c, server.client(receive_buffer=4096) as deaf:
+            self.ok(c.set('/big', b'b' * (1 << 20)))
+            for _ in range(50):
+                deaf.send('GET', path='/big')
+            self.ok(c.call('REV'))
+            begun = time.monotonic()
+            self.assertEqual(server.stop(), 0)
+            self.assertLess(time.monotonic() - begun, 10)
+        self.assertIsNotNone(server.log_has('the server stops and the client does not take'))
+
     def test_new_connections_are_refused_while_stopping(self):
         server = self.server().start()
         with server.client():
