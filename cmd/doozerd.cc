@@ -13,6 +13,7 @@
 #include "cmd/doozerd_flags.h"
 #include "io/descriptors.h"
 #include "io/disk.h"
+#include "io/early_signals.h"
 #include "io/entropy.h"
 #include "io/lanes.h"
 #include "io/log_sink.h"
@@ -53,15 +54,20 @@ class Process {
         logger_(sink_, context_, config_.log_level) {}
 
   int run() {
-    if (auto prepared = prepare(); !prepared) return complain(prepared.error(), kExitRuntime);
+    if (auto prepared = prepare(); !prepared) {
+      leave_as_found();
+      return complain(prepared.error(), kExitRuntime);
+    }
     for (const std::string& warning : invocation_.configured.warnings) {
       logger_.warn("configuration", {{"warning", std::string_view(warning)}});
     }
     auto started = server_->start([this] { on_serving(); },
                                   [this](const Result<void>& how) { on_stopped(how); });
+    early_signals_.reset();
     if (!started) {
       logger_.error("cannot_start", {{"data_dir", std::string_view(config_.data_dir)},
                                      {"error", std::string_view(started.error().message)}});
+      leave_as_found();
       return started.error().code == Code::bad_argument ? kExitUsage : kExitRuntime;
     }
     loop_->run();
@@ -77,6 +83,8 @@ class Process {
     TRY_ASSIGN(loop_, io::Loop::create());
     // Before any thread is started: they inherit which signals are theirs.
     TRY_ASSIGN(signals_, io::Signals::watch(*loop_, [this](int number) { on_signal(number); }));
+    TRY_ASSIGN(early_signals_,
+               io::EarlySignals::watch([this](int number) { on_early_signal(number); }));
     TRY_ASSIGN(disk_, io::RealDisk::open_directory(config_.data_dir, true));
     TRY_ASSIGN(lanes_, io::ThreadLanes::start(*loop_));
     if (config_.tls()) {
@@ -103,6 +111,11 @@ class Process {
     return {};
   }
 
+  // What refuses to start has made no data directory, and no lock in one that was empty.
+  void leave_as_found() {
+    if (disk_ != nullptr) disk_->undo_start();
+  }
+
   server::LoopFigures loop_figures() const {
     const io::LoopStats stats = loop_->stats();
     return {.turns = stats.turns,
@@ -124,6 +137,14 @@ class Process {
   }
 
   void on_serving() { notifier_.ready("serving on " + server_->address()); }
+
+  // While the log is read nothing is served and nothing can be lost: what is on the disk bears an
+  // end at any moment. On a thread of its own.
+  void on_early_signal(int number) {
+    logger_.info("stopped_while_starting", {{"signal", number}});
+    notifier_.stopping();
+    std::_Exit(kExitOk);
+  }
 
   void on_signal(int number) {
     if (number == SIGHUP) {
@@ -174,6 +195,7 @@ class Process {
   std::unique_ptr<io::TlsServer> tls_;
   std::unique_ptr<io::RealNet> net_;
   std::unique_ptr<server::Server> server_;
+  std::unique_ptr<io::EarlySignals> early_signals_;  ///< until the loop turns
   int stop_signal_ = 0;
   int exit_code_ = kExitOk;
 };

@@ -12,10 +12,8 @@
 #include "storage/wal_format.h"
 #include "storage/wal_recovery.h"
 
+namespace doozer::storage {
 namespace {
-
-using namespace doozer;           // NOLINT(google-build-using-namespace): a program of its own
-using namespace doozer::storage;  // NOLINT(google-build-using-namespace)
 
 Identity id(uint8_t fill) {
   std::array<uint8_t, Identity::kSize> bytes{};
@@ -125,3 +123,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace doozer::storage
