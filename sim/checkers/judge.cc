@@ -24,9 +24,8 @@ Verdict judge(const History& history, uint64_t linear_steps_max) {
   verdict.operations = history.ops.size();
   for (const Stream& stream : history.streams) {
     verdict.events += static_cast<uint64_t>(
-        std::count_if(stream.notes.begin(), stream.notes.end(), [](const WatchNote& note) {
-          return note.kind == WatchNote::Kind::event;
-        }));
+        std::count_if(stream.notes.begin(), stream.notes.end(),
+                      [](const WatchNote& note) { return note.kind == WatchNote::Kind::event; }));
   }
   return verdict;
 }
@@ -35,8 +34,8 @@ std::string Verdict::to_string() const {
   return report.to_string() + (ok() ? "ok" : "BAD") + " operations=" + std::to_string(operations) +
          " revisions=" + std::to_string(revisions) + " events=" + std::to_string(events) +
          " overlapped=" + std::to_string(overlap.overlapped) + "/" +
-         std::to_string(overlap.operations) +
-         " linear_unknown=" + std::to_string(linear_unknown) + "\n";
+         std::to_string(overlap.operations) + " linear_unknown=" + std::to_string(linear_unknown) +
+         "\n";
 }
 
 }  // namespace doozer::sim

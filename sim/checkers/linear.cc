@@ -56,7 +56,7 @@ class FileBuilder {
   std::unordered_map<std::string_view, ValueId> values_;
   std::map<int64_t, ValueId> by_revision_;
   std::unordered_set<std::string_view> seen_;  ///< values that a GET has shown
-  uint64_t unseen_write_us_ = kNever;  ///< since when a write that nobody saw is possible
+  uint64_t unseen_write_us_ = kNever;          ///< since when a write that nobody saw is possible
 };
 
 ValueId FileBuilder::value(std::string_view tag) {
@@ -85,8 +85,8 @@ void FileBuilder::learn() {
 }
 
 std::optional<FileOp> FileBuilder::convert(size_t id, const Op& op) {
-  FileOp made{.id = id, .cas = op.cas, .invoked_us = op.invoked_us,
-              .completed_us = op.completed_us};
+  FileOp made{
+      .id = id, .cas = op.cas, .invoked_us = op.invoked_us, .completed_us = op.completed_us};
   const bool unknown = op.outcome == Outcome::unknown || op.outcome == Outcome::open;
   if (is_write(op.kind)) {
     if (op.outcome == Outcome::refused && op.code == Code::revision_mismatch && op.cas >= -1) {
@@ -345,11 +345,10 @@ uint64_t check_linear(const History& history, Report& report, uint64_t steps_max
   for (const LinearFile& file : search_linear(history, steps_max)) {
     if (file.verdict == Linear::unknown) ++unknown;
     if (file.verdict != Linear::illegal) continue;
-    report.add("linear.illegal", quote(file.path) + ": no order of its " +
-                                     std::to_string(file.operations) +
-                                     " operations is right; no place is left for #" +
-                                     std::to_string(file.stuck_at) + " " +
-                                     describe(history.ops[file.stuck_at]));
+    report.add("linear.illegal",
+               quote(file.path) + ": no order of its " + std::to_string(file.operations) +
+                   " operations is right; no place is left for #" + std::to_string(file.stuck_at) +
+                   " " + describe(history.ops[file.stuck_at]));
   }
   return unknown;
 }

@@ -30,11 +30,9 @@ struct LinearFile {
 };
 
 /// One for each path, in byte order.
-std::vector<LinearFile> search_linear(const History& history,
-                                      uint64_t steps_max = kLinearStepsMax);
+std::vector<LinearFile> search_linear(const History& history, uint64_t steps_max = kLinearStepsMax);
 
 /// Reports the illegal ones; returns how many are unknown.
-uint64_t check_linear(const History& history, Report& report,
-                      uint64_t steps_max = kLinearStepsMax);
+uint64_t check_linear(const History& history, Report& report, uint64_t steps_max = kLinearStepsMax);
 
 }  // namespace doozer::sim

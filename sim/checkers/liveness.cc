@@ -16,9 +16,8 @@ std::optional<Silence> longest_silence(const History& history, const std::vector
     successes[op.server].push_back({op.invoked_us, op.completed_us});
   }
   for (auto& [server, list] : successes) {
-    std::sort(list.begin(), list.end(), [](const Success& a, const Success& b) {
-      return a.completed_us < b.completed_us;
-    });
+    std::sort(list.begin(), list.end(),
+              [](const Success& a, const Success& b) { return a.completed_us < b.completed_us; });
   }
   std::optional<Silence> longest;
   const auto judge = [&](const Duty& duty, uint64_t from_us, uint64_t to_us) {

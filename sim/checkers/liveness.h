@@ -26,8 +26,8 @@ struct Silence {
   uint64_t length_us() const { return to_us - from_us; }
 };
 
-/// Successes count when they are answered, and only those that began within the duty: an answer that
-/// was late already says nothing. nullopt: no duties.
+/// Successes count when they are answered, and only those that began within the duty: an answer
+/// that was late already says nothing. nullopt: no duties.
 std::optional<Silence> longest_silence(const History& history, const std::vector<Duty>& duties);
 
 }  // namespace doozer::sim

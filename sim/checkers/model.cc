@@ -51,8 +51,8 @@ std::optional<PathId> Model::find(std::string_view path) const {
 /// Adds what somebody saw, or compares it with what others saw.
 void Model::see(Change change, Report& report) {
   if (change.revision <= 0 || change.revision > kRevisionMax) {
-    report.add("model.bad_revision", "revision " + std::to_string(change.revision) + " of " +
-                                         quote(name(change.path)));
+    report.add("model.bad_revision",
+               "revision " + std::to_string(change.revision) + " of " + quote(name(change.path)));
     return;
   }
   reach(change.revision);
@@ -63,12 +63,12 @@ void Model::see(Change change, Report& report) {
     known.seen_us = std::min(known.seen_us, change.seen_us);
     if (!known.value) known.value = change.value;
     if (known.kind != change.kind || (change.value && *known.value != *change.value)) {
-      report.add("model.two_contents",
-                 "revision " + std::to_string(change.revision) + " of " +
-                     quote(name(change.path)) + " is " + std::string(change_name(known.kind)) +
-                     " " + quote(known.value.value_or("")) + " and " +
-                     std::string(change_name(change.kind)) + " " +
-                     quote(change.value.value_or("")));
+      report.add("model.two_contents", "revision " + std::to_string(change.revision) + " of " +
+                                           quote(name(change.path)) + " is " +
+                                           std::string(change_name(known.kind)) + " " +
+                                           quote(known.value.value_or("")) + " and " +
+                                           std::string(change_name(change.kind)) + " " +
+                                           quote(change.value.value_or("")));
     }
     return;
   }
@@ -101,16 +101,24 @@ void Model::see_operations(Report& report) {
     if (op.kind == Action::rev) reach(op.revision);
     if (op.kind == Action::walk) {
       for (const Listed& entry : op.listed) {
-        see({.revision = entry.revision, .kind = kSet, .path = intern(entry.name),
-             .value = entry.value, .seen_us = op.completed_us},
+        see({.revision = entry.revision,
+             .kind = kSet,
+             .path = intern(entry.name),
+             .value = entry.value,
+             .seen_us = op.completed_us},
             report);
       }
     } else if (op.kind == Action::set) {
-      see({.revision = op.revision, .kind = kSet, .path = intern(op.path), .value = op.value,
+      see({.revision = op.revision,
+           .kind = kSet,
+           .path = intern(op.path),
+           .value = op.value,
            .seen_us = op.completed_us},
           report);
     } else if ((op.kind == Action::get || op.kind == Action::stat) && op.revision > 0) {
-      Change seen{.revision = op.revision, .kind = kSet, .path = intern(op.path),
+      Change seen{.revision = op.revision,
+                  .kind = kSet,
+                  .path = intern(op.path),
                   .seen_us = op.completed_us};
       if (op.kind == Action::get) seen.value = op.value;
       see(seen, report);
@@ -126,7 +134,9 @@ void Model::see_streams(Report& report) {
         if (stream.glob == "/**") open_ended_ = false;
       }
       if (note.kind != WatchNote::Kind::event) continue;
-      Change seen{.revision = note.revision, .kind = note.change, .path = intern(note.path),
+      Change seen{.revision = note.revision,
+                  .kind = note.change,
+                  .path = intern(note.path),
                   .seen_us = note.at_us};
       if (note.change == WatchNote::Change::set) seen.value = note.value;
       // Only a watch of everything tells the true place.
@@ -183,8 +193,8 @@ void Model::attribute_one(Change& change, Report& report) {
   }
   int64_t& revision = revision_of_[writer->second];
   if (revision != 0) {
-    report.add("model.write_repeated", where + ", and at revision " + std::to_string(revision) +
-                                           ": " + describe(op));
+    report.add("model.write_repeated",
+               where + ", and at revision " + std::to_string(revision) + ": " + describe(op));
     return;
   }
   revision = change.revision;
@@ -219,9 +229,9 @@ void Model::count_deletes(Report& report) const {
   }
   for (PathId path = 0; path < path_names_.size(); ++path) {
     if (!ours_[path]) continue;
-    const auto made = std::count_if(
-        versions_[path].begin(), versions_[path].end(),
-        [](const Change& change) { return change.kind == WatchNote::Change::del; });
+    const auto made =
+        std::count_if(versions_[path].begin(), versions_[path].end(),
+                      [](const Change& change) { return change.kind == WatchNote::Change::del; });
     if (made > possible[path]) {
       report.add("model.too_many_deletes", quote(name(path)) + " was deleted " +
                                                std::to_string(made) + " times by " +
@@ -239,9 +249,8 @@ void Model::count_nops(Report& report) const {
     if (op.outcome == Outcome::ok) ++acknowledged;
     if (op.outcome != Outcome::refused && op.outcome != Outcome::failed) ++possible;
   }
-  const std::string told = std::to_string(nops_.size()) + " nops, " +
-                           std::to_string(acknowledged) + " acknowledged NOPs, " +
-                           std::to_string(possible) + " possible ones";
+  const std::string told = std::to_string(nops_.size()) + " nops, " + std::to_string(acknowledged) +
+                           " acknowledged NOPs, " + std::to_string(possible) + " possible ones";
   if (nops_.size() > possible) report.add("model.too_many_nops", told);
   if (nops_.size() + holes_.size() < acknowledged && !open_ended_) {
     report.add("model.nop_lost", told);
@@ -283,17 +292,17 @@ bool Model::hole_within(int64_t first, int64_t last) const {
 
 const Change* Model::version_after(PathId path, int64_t revision) const {
   const std::vector<Change>& versions = versions_[path];
-  const auto found = std::upper_bound(
-      versions.begin(), versions.end(), revision,
-      [](int64_t bound, const Change& change) { return bound < change.revision; });
+  const auto found =
+      std::upper_bound(versions.begin(), versions.end(), revision,
+                       [](int64_t bound, const Change& change) { return bound < change.revision; });
   return found == versions.end() ? nullptr : &*found;
 }
 
 const Change* Model::version_at(PathId path, int64_t revision) const {
   const std::vector<Change>& versions = versions_[path];
-  const auto found = std::upper_bound(
-      versions.begin(), versions.end(), revision,
-      [](int64_t bound, const Change& change) { return bound < change.revision; });
+  const auto found =
+      std::upper_bound(versions.begin(), versions.end(), revision,
+                       [](int64_t bound, const Change& change) { return bound < change.revision; });
   return found == versions.begin() ? nullptr : &*(found - 1);
 }
 

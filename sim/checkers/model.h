@@ -29,9 +29,9 @@ struct Change {
   PathId path = 0;
   /// Borrowed from the history; nullopt: nobody saw it (STAT shows none). Of a set.
   std::optional<std::string_view> value = std::nullopt;
-  uint64_t seen_us = kNever;          ///< when it was first seen
+  uint64_t seen_us = kNever;                ///< when it was first seen
   std::optional<size_t> op = std::nullopt;  ///< the SET that made it, if known
-  int64_t sub = 0;                    ///< its place among the changes of that revision
+  int64_t sub = 0;                          ///< its place among the changes of that revision
 };
 
 class Model {

@@ -15,8 +15,7 @@ namespace doozer::sim {
 namespace {
 
 bool possible(const Op& op) {
-  return op.outcome == Outcome::ok || op.outcome == Outcome::unknown ||
-         op.outcome == Outcome::open;
+  return op.outcome == Outcome::ok || op.outcome == Outcome::unknown || op.outcome == Outcome::open;
 }
 
 std::optional<int64_t> number_of(std::string_view value) {
@@ -120,17 +119,16 @@ void check_counter(const History& history, const Model& model, std::string_view 
   for (const Change& change : model.versions(*id)) {
     const auto next = change.value ? number_of(*change.value) : std::nullopt;
     if (change.kind != WatchNote::Change::set || !next) {
-      report.add("counter.no_number", quote(path) + " at revision " +
-                                          std::to_string(change.revision));
+      report.add("counter.no_number",
+                 quote(path) + " at revision " + std::to_string(change.revision));
       return;
     }
     // A version that nobody saw may lie between.
     if (*next != number + 1) gapless = false;
     if (*next <= number || (!gapless && !model.hole_within(1, change.revision))) {
-      report.add("counter.lost_or_repeated", quote(path) + " at revision " +
-                                                 std::to_string(change.revision) + ": " +
-                                                 std::to_string(*next) + " after " +
-                                                 std::to_string(number));
+      report.add("counter.lost_or_repeated",
+                 quote(path) + " at revision " + std::to_string(change.revision) + ": " +
+                     std::to_string(*next) + " after " + std::to_string(number));
       return;
     }
     number = *next;
@@ -153,12 +151,12 @@ void check_lock(const History& history, std::string_view path, Report& report) {
     // A release that began before the holder was sure leaves nothing to judge.
     if (hold.to_us <= hold.from_us) continue;
     if (longest != nullptr && hold.from_us < longest->to_us) {
-      report.add("lock.two_holders",
-                 quote(path) + ": client " + std::to_string(longest->client) + " from " +
-                     std::to_string(longest->from_us) + " (revision " +
-                     std::to_string(longest->revision) + ") and client " +
-                     std::to_string(hold.client) + " from " + std::to_string(hold.from_us) +
-                     " (revision " + std::to_string(hold.revision) + ")");
+      report.add("lock.two_holders", quote(path) + ": client " + std::to_string(longest->client) +
+                                         " from " + std::to_string(longest->from_us) +
+                                         " (revision " + std::to_string(longest->revision) +
+                                         ") and client " + std::to_string(hold.client) + " from " +
+                                         std::to_string(hold.from_us) + " (revision " +
+                                         std::to_string(hold.revision) + ")");
     }
     if (longest == nullptr || hold.to_us > longest->to_us) longest = &hold;
   }

@@ -53,8 +53,8 @@ void ReplicaCheck::take(const ReplicaNote& note) {
 
 void ReplicaCheck::start(const ReplicaNote& note, Position& position) {
   if (note.incarnation <= position.incarnation) {
-    report_.add("replica.life_used_twice", who(note) + " after life " +
-                                               std::to_string(position.incarnation));
+    report_.add("replica.life_used_twice",
+                who(note) + " after life " + std::to_string(position.incarnation));
   }
   position = {.incarnation = note.incarnation, .index = note.index};
 }
@@ -72,11 +72,11 @@ void ReplicaCheck::apply(const ReplicaNote& note, Position& position) {
 void ReplicaCheck::compare_entry(const ReplicaNote& note) {
   const ReplicaNote& first = *entries_.try_emplace(note.index, &note).first->second;
   if (first.term == note.term && first.command == note.command) return;
-  report_.add("replica.entries_differ",
-              "index " + std::to_string(note.index) + ": " + who(first) + " applied term " +
-                  std::to_string(first.term) + " command " + std::to_string(first.command) + ", " +
-                  who(note) + " term " + std::to_string(note.term) + " command " +
-                  std::to_string(note.command));
+  report_.add("replica.entries_differ", "index " + std::to_string(note.index) + ": " + who(first) +
+                                            " applied term " + std::to_string(first.term) +
+                                            " command " + std::to_string(first.command) + ", " +
+                                            who(note) + " term " + std::to_string(note.term) +
+                                            " command " + std::to_string(note.command));
 }
 
 void ReplicaCheck::compare_digest(const ReplicaNote& note, const Position& position) {
@@ -87,11 +87,11 @@ void ReplicaCheck::compare_digest(const ReplicaNote& note, const Position& posit
   }
   const ReplicaNote& first = *digests_.try_emplace(note.index, &note).first->second;
   if (first.chain == note.chain && first.state == note.state) return;
-  report_.add("replica.digests_differ",
-              "index " + std::to_string(note.index) + ": " + who(first) + " chain " +
-                  std::to_string(first.chain) + " state " + std::to_string(first.state) + ", " +
-                  who(note) + " chain " + std::to_string(note.chain) + " state " +
-                  std::to_string(note.state));
+  report_.add("replica.digests_differ", "index " + std::to_string(note.index) + ": " + who(first) +
+                                            " chain " + std::to_string(first.chain) + " state " +
+                                            std::to_string(first.state) + ", " + who(note) +
+                                            " chain " + std::to_string(note.chain) + " state " +
+                                            std::to_string(note.state));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What servers say of their logs: a committed entry is the same everywhere and for ever, an index is
-// applied once and in order, and equal indexes have equal digests.
+// What servers say of their logs: a committed entry is the same everywhere and for ever, an index
+// is applied once and in order, and equal indexes have equal digests.
 #pragma once
 
 #include "sim/checkers/report.h"

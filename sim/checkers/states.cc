@@ -121,8 +121,8 @@ std::vector<Listed> entries(const Model& model, std::string_view directory, int6
 std::string told(const std::vector<Listed>& listed) {
   std::string text = std::to_string(listed.size()) + " entries";
   for (size_t i = 0; i < listed.size() && i < 8; ++i) {
-    text += (i == 0 ? ": " : ", ") + quote(listed[i].name) + "@" +
-            std::to_string(listed[i].revision);
+    text +=
+        (i == 0 ? ": " : ", ") + quote(listed[i].name) + "@" + std::to_string(listed[i].revision);
   }
   return text;
 }

@@ -85,9 +85,7 @@ void WatchCheck::take(const WatchNote& note) {
                 ")");
       }
       return;
-    case WatchNote::Kind::through:
-      expect_nothing_before(note.revision + 1, 0, note);
-      return;
+    case WatchNote::Kind::through: expect_nothing_before(note.revision + 1, 0, note); return;
   }
 }
 
