@@ -237,8 +237,7 @@ Stream Generator::stream(const std::string& glob, int64_t from, uint64_t end_us,
     const Logged& entry = log_[static_cast<size_t>(revision) - 1];
     const uint64_t at_us = logged_us_[static_cast<size_t>(revision) - 1] + 500;
     if (lively && rng_.chance(1, 30)) {
-      stream.notes.push_back(
-          {.kind = WatchNote::Kind::resumed, .at_us = at_us, .revision = next});
+      stream.notes.push_back({.kind = WatchNote::Kind::resumed, .at_us = at_us, .revision = next});
     }
     if (lively && rng_.chance(1, 100)) {
       revision = std::min(newest(), revision + 5);
@@ -254,8 +253,7 @@ Stream Generator::stream(const std::string& glob, int64_t from, uint64_t end_us,
                             .path = entry.path,
                             .value = entry.value});
   }
-  stream.notes.push_back(
-      {.kind = WatchNote::Kind::through, .at_us = end_us, .revision = newest()});
+  stream.notes.push_back({.kind = WatchNote::Kind::through, .at_us = end_us, .revision = newest()});
   return stream;
 }
 

@@ -114,8 +114,10 @@ inline MadeOp rev() { return made(Action::rev); }
 /// `watch("/**").set(1, "/a", "x").through(1)`.
 struct MadeStream : Stream {
   MadeStream set(int64_t revision, std::string path, std::string value, int64_t sub = 0) && {
-    return std::move(*this).note({.revision = revision, .sub = sub,
-                                  .change = WatchNote::Change::set, .path = std::move(path),
+    return std::move(*this).note({.revision = revision,
+                                  .sub = sub,
+                                  .change = WatchNote::Change::set,
+                                  .path = std::move(path),
                                   .value = std::move(value)});
   }
   MadeStream del(int64_t revision, std::string path) && {
@@ -164,9 +166,8 @@ struct Case {
 inline void expect_rules(const Case& one, const Report& report) {
   std::set<std::string> found;
   for (const Violation& violation : report.violations()) found.insert(violation.rule);
-  EXPECT_EQ(std::vector<std::string>(found.begin(), found.end()), one.rules)
-      << one.name << "\n"
-      << report.to_string();
+  EXPECT_EQ(std::vector<std::string>(found.begin(), found.end()), one.rules) << one.name << "\n"
+                                                                             << report.to_string();
 }
 
 }  // namespace doozer::sim

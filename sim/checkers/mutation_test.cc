@@ -76,9 +76,7 @@ bool read_of_another_value(History& history, Rng& rng) {
   const auto shown = [](const Op& op) { return ok(op, Action::get) && op.revision > 0; };
   Op* one = pick(history, rng, shown);
   if (one == nullptr) return false;
-  Op* other = pick(history, rng, [&](const Op& op) {
-    return shown(op) && op.value != one->value;
-  });
+  Op* other = pick(history, rng, [&](const Op& op) { return shown(op) && op.value != one->value; });
   if (other == nullptr) return false;
   std::swap(one->value, other->value);
   return true;
@@ -158,9 +156,8 @@ bool cas_passed(History& history, Rng& rng) {
     }
     return revision;
   };
-  Op* op = pick(history, rng, [&](const Op& write) {
-    return ok(write, Action::set) && before(write) > 0;
-  });
+  Op* op = pick(history, rng,
+                [&](const Op& write) { return ok(write, Action::set) && before(write) > 0; });
   if (op == nullptr) return false;
   op->cas = before(*op) - 1;
   return true;
@@ -254,9 +251,8 @@ bool delete_not_made(History& history, Rng& rng) {
 bool delete_over_what_is_newer(History& history, Rng& rng) {
   // All DELs that could have been it are told to have asked for revision 0.
   const auto changes = changes_of(history, "/r/1");
-  if (std::none_of(changes.begin(), changes.end(), [](const WatchNote& note) {
-        return note.change == WatchNote::Change::del;
-      })) {
+  if (std::none_of(changes.begin(), changes.end(),
+                   [](const WatchNote& note) { return note.change == WatchNote::Change::del; })) {
     return false;
   }
   (void)rng;
@@ -319,11 +315,11 @@ bool entry_differs(History& history, Rng& rng) {
   bool compared = false;
   with_replica_note(history, rng, ReplicaNote::Kind::entry, [&](size_t at) {
     ReplicaNote& changed = history.replicas[at];
-    compared = std::any_of(
-        history.replicas.begin(), history.replicas.end(), [&](const ReplicaNote& other) {
-          return other.kind == ReplicaNote::Kind::entry && other.index == changed.index &&
-                 other.server != changed.server;
-        });
+    compared = std::any_of(history.replicas.begin(), history.replicas.end(),
+                           [&](const ReplicaNote& other) {
+                             return other.kind == ReplicaNote::Kind::entry &&
+                                    other.index == changed.index && other.server != changed.server;
+                           });
     if (compared) ++changed.command;
   });
   return compared;

@@ -33,8 +33,8 @@ TEST(Order, WritesStandInTheOrderOfTime) {
        history_of({set("/a", "1").during(10, 20).ok(2), set("/b", "2").during(30, 40).ok(1)}),
        {"order.write_behind"}},
       {"below what a local read had shown",
-       history_of({kSetA1, rev().during(41, 42).ok(7).store(7),
-                   set("/a", "3").during(50, 60).ok(5)}),
+       history_of(
+           {kSetA1, rev().during(41, 42).ok(7).store(7), set("/a", "3").during(50, 60).ok(5)}),
        {"order.write_behind"}},
       {"unknown, seen, and back in time",
        history_of({kSetA1, kSetA2, set("/b", "3").lost(50),
@@ -81,10 +81,10 @@ TEST(Order, LinearizableReadsSeeWhatWasAcknowledged) {
        history_of({kSetA1, get("/a").lin().during(50, 60).saw("", 0)},
                   {watch("/**").set(1, "/a", "1").through(1)}),
        {"order.stale_read"}},
-      {"missing, deleted meanwhile",
-       history_of({kSetA1, del("/a").during(30, 70).ok(),
-                   get("/a").lin().during(50, 60).saw("", 0)})},
-      {"REV that is behind", history_of({kSetA1, kSetA2, rev().lin().during(50, 60).ok(1)}),
+      {"missing, deleted meanwhile", history_of({kSetA1, del("/a").during(30, 70).ok(),
+                                                 get("/a").lin().during(50, 60).saw("", 0)})},
+      {"REV that is behind",
+       history_of({kSetA1, kSetA2, rev().lin().during(50, 60).ok(1)}),
        {"order.stale_read"}},
       {"STAT that is behind",
        history_of({kSetA1, kSetA2, stat("/a").lin().during(50, 60).ok(1).length_of(1)}),
@@ -128,7 +128,8 @@ TEST(Order, LocalReadsShowSomeStateAndNeverGoBack) {
       {"STAT with another length",
        history_of({kSetA1, stat("/a").during(50, 60).ok(1).length_of(4).store(1)}),
        {"order.wrong_value"}},
-      {"REV that is not the store's", history_of({kSetA1, rev().during(50, 60).ok(1).store(2)}),
+      {"REV that is not the store's",
+       history_of({kSetA1, rev().during(50, 60).ok(1).store(2)}),
        {"order.wrong_value"}},
   });
 }
@@ -160,9 +161,8 @@ TEST(Order, ACompareAndSetPassesOnlyOverWhatIsNotNewer) {
       {"older", over_two(1), {"order.cas_passed"}},
       {"must be missing", over_two(0), {"order.cas_passed"}},
       {"below -1 never", over_two(-2), {"order.cas_passed"}},
-      {"missing again",
-       history_of({kSetA1, kSetA2, del("/a").during(41, 42).ok(),
-                   set("/a", "3", 0).during(50, 60).ok(4)})},
+      {"missing again", history_of({kSetA1, kSetA2, del("/a").during(41, 42).ok(),
+                                    set("/a", "3", 0).during(50, 60).ok(4)})},
       {"unknown, but passed wrongly",
        history_of({kSetA1, kSetA2, set("/a", "3", 1).lost(50),
                    get("/a").lin().during(60, 70).saw("3", 3).store(3)}),
@@ -174,9 +174,8 @@ TEST(Order, ACompareAndSetPassesOnlyOverWhatIsNotNewer) {
        {"order.refused_without_reason"}},
       {"refused by what was written meanwhile",
        history_of({kSetA1, set("/a", "3", 1).during(25, 60).refused(), kSetA2})},
-      {"refused for another reason", history_of({kSetA1, kSetA2,
-                                                 set("/a", "3", 2).during(50, 60).refused(
-                                                     Code::read_only)})},
+      {"refused for another reason",
+       history_of({kSetA1, kSetA2, set("/a", "3", 2).during(50, 60).refused(Code::read_only)})},
   });
 }
 
@@ -216,7 +215,8 @@ TEST(Order, WhatWasRefusedIsNeverSeenAndWhatIsUnknownAtMostOnce) {
        history_of({kSetA1, get("/b").during(50, 60).saw("1", 2).store(2)}),
        {"model.value_at_wrong_path"}},
       {"values that are not unique",
-       history_of({kSetA1, set("/b", "1").during(30, 40).ok(2)}), {"model.value_at_wrong_path", "model.value_not_unique"}},
+       history_of({kSetA1, set("/b", "1").during(30, 40).ok(2)}),
+       {"model.value_at_wrong_path", "model.value_not_unique"}},
   });
 }
 
@@ -250,7 +250,8 @@ TEST(Order, DeletesAndNopsCount) {
        {"order.delete_without_reason"}},
       {"nop", history_of({nop().during(1, 2).ok()}, {watch("/**").nop(1).through(1)})},
       {"nop that never was",
-       history_of({kSetA1, nop().during(30, 40).ok()}, {seen().through(1)}), {"model.nop_lost", "order.write_lost"}},
+       history_of({kSetA1, nop().during(30, 40).ok()}, {seen().through(1)}),
+       {"model.nop_lost", "order.write_lost"}},
       {"unknown nop", history_of({kSetA1, nop().lost(30)}, {seen().nop(2).through(2)})},
       {"nop of nobody", history_of({kSetA1}, {seen().nop(2).through(2)}), {"model.too_many_nops"}},
       {"two nops at once, and one was made",
@@ -285,7 +286,8 @@ TEST(Order, ListingsAreTheStateOfOneRevision) {
       {"one entry", with(walk("/d/**").entry(1).lists({b}).store(3))},
       {"another entry", with(walk("/d/**").entry(1).lists({f}).store(3)), {"order.wrong_listing"}},
       {"past the end", with(walk("/d/*").entry(2).refused(Code::range).store(3))},
-      {"not past the end", with(walk("/d/*").entry(1).refused(Code::range).store(3)),
+      {"not past the end",
+       with(walk("/d/*").entry(1).refused(Code::range).store(3)),
        {"order.wrong_listing"}},
       {"entries of a directory", with(getdir("/d").lists({{"a"}, {"b"}, {"e"}}, 3))},
       {"entries of the root", with(getdir("/").lists({{"d"}}, 3))},
@@ -299,12 +301,12 @@ TEST(Order, AHoleIsHeldAgainstNobody) {
   expect({
       {"missing", history_of({kSetA1, del("/a").lost(22),
                               get("/a").lin().during(50, 60).saw("", 0).store(2)})},
-      {"compare-and-set over it", history_of({kSetA1, del("/a").lost(22),
-                                              set("/a", "3", 0).during(50, 60).ok(3)})},
+      {"compare-and-set over it",
+       history_of({kSetA1, del("/a").lost(22), set("/a", "3", 0).during(50, 60).ok(3)})},
       {"but what is seen is no hole",
-       history_of({kSetA1, nop().during(22, 25).ok(),
-                   get("/a").lin().during(50, 60).saw("", 0).store(2)},
-                  {watch("/").nop(2)}),
+       history_of(
+           {kSetA1, nop().during(22, 25).ok(), get("/a").lin().during(50, 60).saw("", 0).store(2)},
+           {watch("/").nop(2)}),
        {"order.wrong_value"}},
   });
 }
@@ -315,10 +317,9 @@ TEST(Order, AHistoryOf100000OperationsIsJudgedFast) {
   for (int64_t i = 0; i < 100'000; ++i) {
     const auto at = static_cast<uint64_t>(i) * 10;
     const std::string path = "/r/" + std::to_string(i % 3);
-    history.ops.push_back(i % 2 == 0 ? Op(set(path, std::to_string(i), -1)
-                                              .during(at, at + 8)
-                                              .ok(i / 2 + 1))
-                                     : Op(rev().lin().during(at, at + 8).ok(i / 2 + 1)));
+    history.ops.push_back(
+        i % 2 == 0 ? Op(set(path, std::to_string(i), -1).during(at, at + 8).ok(i / 2 + 1))
+                   : Op(rev().lin().during(at, at + 8).ok(i / 2 + 1)));
   }
   EXPECT_TRUE(check(history).ok());
 }

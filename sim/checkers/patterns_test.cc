@@ -22,7 +22,8 @@ TEST(Set, HoldsWhatWasAddedAndNothingElse) {
       {"with the unknown", with({{"/set/1", 1, "1"}, {"/set/2", 2, "2"}})},
       {"lost", with({{"/set/2", 2, "2"}}), {"set.lost"}},
       {"with another value", with({{"/set/1", 1, "x"}}), {"set.lost"}},
-      {"refused", with({{"/set/1", 1, "1"}, {"/set/3", 3, "3"}}),
+      {"refused",
+       with({{"/set/1", 1, "1"}, {"/set/3", 3, "3"}}),
        {"set.never_added", "set.refused_add_visible"}},
       {"added by nobody", with({{"/set/1", 1, "1"}, {"/set/9", 3, "9"}}), {"set.never_added"}},
   };
@@ -37,12 +38,12 @@ TEST(Set, IsJudgedOnlyByAWalkAfterAll) {
   Report report;
   const Op add = set("/set/1", "1", 0).during(10, 20).ok(1);
   EXPECT_FALSE(check_set(history_of({add}), "/set/", report));
-  EXPECT_FALSE(check_set(history_of({add, walk("/set/*").lin().during(15, 30).lists({})}), "/set/",
-                         report));
+  EXPECT_FALSE(
+      check_set(history_of({add, walk("/set/*").lin().during(15, 30).lists({})}), "/set/", report));
   EXPECT_FALSE(
       check_set(history_of({add, walk("/set/*").during(30, 40).lists({})}), "/set/", report));
-  EXPECT_FALSE(check_set(history_of({add, walk("/r/*").lin().during(30, 40).lists({})}), "/set/",
-                         report));
+  EXPECT_FALSE(
+      check_set(history_of({add, walk("/r/*").lin().during(30, 40).lists({})}), "/set/", report));
   EXPECT_TRUE(report.ok());
 }
 
@@ -58,17 +59,20 @@ TEST(Counter, CountsEachIncrementOnce) {
       {"two and an unknown one that was not made",
        history_of({one, two, set("/counter", "3 c", 2).lost(50)},
                   {seen().set(2, "/counter", "2 b").through(2)})},
-      {"lost update", history_of({one, two, set("/counter", "2 c", 1).during(50, 60).ok(3)},
-                                 {seen().set(2, "/counter", "2 b").set(3, "/counter", "2 c")
-                                      .through(3)}),
+      {"lost update",
+       history_of({one, two, set("/counter", "2 c", 1).during(50, 60).ok(3)},
+                  {seen().set(2, "/counter", "2 b").set(3, "/counter", "2 c").through(3)}),
        {"counter.lost_or_repeated"}},
-      {"too high", history_of({one, set("/counter", "3 b", 1).during(30, 40).ok(2)},
-                              {seen().set(2, "/counter", "3 b").through(2)}),
+      {"too high",
+       history_of({one, set("/counter", "3 b", 1).during(30, 40).ok(2)},
+                  {seen().set(2, "/counter", "3 b").through(2)}),
        {"counter.lost_or_repeated"}},
-      {"no number", history_of({set("/counter", "x", 0).during(10, 20).ok(1)}),
+      {"no number",
+       history_of({set("/counter", "x", 0).during(10, 20).ok(1)}),
        {"counter.no_number"}},
-      {"deleted", history_of({one, del("/counter").during(30, 40).ok()},
-                             {seen().del(2, "/counter").through(2)}),
+      {"deleted",
+       history_of({one, del("/counter").during(30, 40).ok()},
+                  {seen().del(2, "/counter").through(2)}),
        {"counter.no_number"}},
       {"a hole between may be one that is unknown",
        history_of({one, set("/counter", "2 b", 1).lost(50),
@@ -91,16 +95,19 @@ TEST(Lock, HasOneHolder) {
   const Case kCases[] = {
       {"one after the other",
        history_of({taken, released, set("/lock", "b", 0).by(2).during(55, 65).ok(3)})},
-      {"two at once", history_of({taken, released, set("/lock", "b", 0).by(2).during(30, 40).ok(2)}),
+      {"two at once",
+       history_of({taken, released, set("/lock", "b", 0).by(2).during(30, 40).ok(2)}),
        {"lock.two_holders"}},
-      {"never released", history_of({taken, set("/lock", "b", 0).by(2).during(30, 40).ok(2)}),
+      {"never released",
+       history_of({taken, set("/lock", "b", 0).by(2).during(30, 40).ok(2)}),
        {"lock.two_holders"}},
       {"released by another is not released",
        history_of({taken, del("/lock", 1).by(2).during(25, 26).ok(),
                    set("/lock", "b", 0).by(2).during(30, 40).ok(3)}),
        {"lock.two_holders"}},
       {"an unknown one counts from when its owner knows",
-       history_of({set("/lock", "a", 0).by(1).lost(10), set("/lock", "b", 0).by(2).during(12, 14).ok(1),
+       history_of({set("/lock", "a", 0).by(1).lost(10),
+                   set("/lock", "b", 0).by(2).during(12, 14).ok(1),
                    del("/lock", 1).by(2).during(15, 16).ok(),
                    get("/lock").lin().by(1).during(30, 40).saw("a", 3)})},
       {"an unknown one that its owner has seen",
@@ -137,11 +144,11 @@ TEST(Overlap, CountsOperationsUnderWayTogether) {
 }
 
 TEST(Liveness, TheLongestSilenceLiesWithinTheDuties) {
-  const History history = history_of({
-      nop().on("A").during(100, 110).ok(), nop().on("A").during(120, 130).ok(),
-      nop().on("A").during(190, 200).ok(), nop().on("B").during(150, 160).ok(),
-      nop().on("A").during(160, 170).refused(Code::read_only), nop().on("A").lost(150),
-      get("/a").on("A").during(150, 155).saw("", 0)});
+  const History history =
+      history_of({nop().on("A").during(100, 110).ok(), nop().on("A").during(120, 130).ok(),
+                  nop().on("A").during(190, 200).ok(), nop().on("B").during(150, 160).ok(),
+                  nop().on("A").during(160, 170).refused(Code::read_only), nop().on("A").lost(150),
+                  get("/a").on("A").during(150, 155).saw("", 0)});
   const struct {
     std::string name;
     std::vector<Duty> duties;
