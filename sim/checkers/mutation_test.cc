@@ -15,7 +15,7 @@
 namespace doozer::sim {
 namespace {
 
-constexpr uint64_t kSeeds = 60;
+constexpr uint64_t kSeeds = 40;
 
 /// Picks one of the operations that `fit`; nullptr: none does.
 template <typename Fit>
@@ -380,7 +380,7 @@ TEST(Mutation, HistoriesThatAreRightAreFoundRight) {
     overlap += verdict.overlap;
     for (const Op& op : history.ops) unknowns += op.outcome == Outcome::unknown ? 1 : 0;
   }
-  EXPECT_GT(unknowns, 1'000U);
+  EXPECT_GT(unknowns, 500U);
   EXPECT_TRUE(overlap.proves_something());
 }
 

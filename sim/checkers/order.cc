@@ -13,6 +13,15 @@ namespace {
 
 constexpr size_t kNobody = SIZE_MAX;
 
+/// Whether the answer says something of the files. Other errors may come from a server that lags,
+/// and knows it: READONLY, busy.
+bool tells_of_state(const Op& op) {
+  if (op.outcome == Outcome::ok) return true;
+  return op.code == Code::revision_mismatch || op.code == Code::range ||
+         op.code == Code::not_found || op.code == Code::not_directory ||
+         op.code == Code::is_directory;
+}
+
 /// What somebody has been told, and by which operation.
 struct Floor {
   int64_t revision = 0;
@@ -165,6 +174,7 @@ void OrderCheck::judge_cas(size_t id, int64_t revision) {
 /// Finds the operation's point.
 void OrderCheck::place(size_t id, const Floor& floor) {
   const Op& op = ops_[id];
+  if (!tells_of_state(op)) return;
   if (!is_write(op.kind)) {
     const bool listing = op.kind == Action::walk || op.kind == Action::getdir;
     const bool shown = listing && op.offset < 0 && op.outcome == Outcome::ok;

@@ -89,6 +89,15 @@ TEST(Order, LinearizableReadsSeeWhatWasAcknowledged) {
       {"STAT that is behind",
        history_of({kSetA1, kSetA2, stat("/a").lin().during(50, 60).ok(1).length_of(1)}),
        {"order.stale_read"}},
+      {"refused, by a server that lags",
+       history_of(
+           {kSetA1, kSetA2, get("/a").lin().during(50, 60).refused(Code::read_only).store(1)})},
+      {"busy, at a revision to come",
+       history_of({kSetA1, get("/a").at(2).during(22, 25).refused(Code::busy).store(1), kSetA2})},
+      {"a directory that was a file by then",
+       history_of(
+           {kSetA1, kSetA2, get("/a").lin().during(50, 60).refused(Code::is_directory).store(1)}),
+       {"order.stale_read"}},
       {"behind what a local read had shown",
        history_of({kSetA1, set("/a", "2").during(30, 99).ok(2),
                    get("/a").during(40, 50).saw("2", 2).store(2),
@@ -174,6 +183,9 @@ TEST(Order, ACompareAndSetPassesOnlyOverWhatIsNotNewer) {
        {"order.refused_without_reason"}},
       {"refused by what was written meanwhile",
        history_of({kSetA1, set("/a", "3", 1).during(25, 60).refused(), kSetA2})},
+      {"refused for another reason, by a server that lags",
+       history_of(
+           {kSetA1, kSetA2, set("/a", "3", 2).during(50, 60).refused(Code::read_only).store(1)})},
       {"refused for another reason",
        history_of({kSetA1, kSetA2, set("/a", "3", 2).during(50, 60).refused(Code::read_only)})},
   });
