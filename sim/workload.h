@@ -90,8 +90,9 @@ class Workload {
 
   /// Reads everything once the world is whole again: the last revision, every change from the first
   /// revision on at each server, every file; then notes how far each watch must have come.
-  /// `patience_us`: from when the last revision is known; a watch that has not heard everything by
-  /// then has lost it, and a server that has not told everything is left out. REQUIRES quiesced().
+  /// `patience_us`: from when the last revision is known or any watch has last heard an event; who
+  /// has not heard everything by then has lost it, and a server that has not told everything is
+  /// left out. REQUIRES quiesced().
   void audit(uint64_t patience_us = 20'000'000);
   /// audit() is over. It never is if no server answers a linearizable read.
   bool audited() const;

@@ -44,6 +44,7 @@ class Auditor {
   std::unique_ptr<LibraryAccess> access_;
   int64_t last_ = 0;  ///< the last revision
   uint64_t deadline_us_ = 0;
+  uint64_t events_ = 0;  ///< heard by all watches up to the last look
   std::vector<Server> servers_;
   bool over_ = false;
 };

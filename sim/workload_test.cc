@@ -19,9 +19,10 @@ constexpr uint64_t kSecond = 1'000'000;
 /// One server and the workload's clients. Who runs next is decided by virtual time.
 class World {
  public:
-  explicit World(const WorkloadOptions& options, uint64_t seed = 1)
-      : network_(SimNetworkOptions{.seed = seed, .latency_us = 500, .jitter_us = 300}),
-        disk_(SimDiskOptions{.seed = seed}) {
+  explicit World(const WorkloadOptions& options, uint64_t latency_us = 500)
+      : network_(SimNetworkOptions{
+            .seed = options.seed, .latency_us = latency_us, .jitter_us = latency_us / 2}),
+        disk_(SimDiskOptions{.seed = options.seed}) {
     server_.config.segment_bytes = kMiB;
     start_server();
     workload_ = std::make_unique<Workload>(
@@ -68,7 +69,7 @@ class World {
     workload_->stop_issuing();
     ASSERT_TRUE(run_until([this] { return workload_->quiesced(); }, 20 * kSecond));
     workload_->audit();
-    ASSERT_TRUE(run_until([this] { return workload_->audited(); }, 60 * kSecond));
+    ASSERT_TRUE(run_until([this] { return workload_->audited(); }, 600 * kSecond));
   }
   Workload& workload() { return *workload_; }
   const History& history() const { return history_; }
@@ -152,6 +153,18 @@ TEST(Workload, AWriteUnderWayWhenTheServerDiesIsUnknownAndWatchesGoOn) {
     ASSERT_FALSE(stream.notes.empty());
     EXPECT_EQ(stream.notes.back().kind, WatchNote::Kind::through) << stream.glob;
   }
+  const Verdict verdict = judge(world.history());
+  EXPECT_TRUE(verdict.ok()) << verdict.to_string();
+}
+
+TEST(Workload, TheAuditWaitsForAWatchAsLongAsItHearsSomething) {
+  // Ten events a second at the most, and 20 seconds of patience.
+  World world({.library_clients = 0, .watchers = 1, .burst_us = 500'000}, 50'000);
+  world.workload().start();
+  world.run_for(8 * kSecond);
+  const uint64_t stopped_us = world.now_us();
+  world.finish();
+  EXPECT_GT(world.now_us() - stopped_us, 60 * kSecond);
   const Verdict verdict = judge(world.history());
   EXPECT_TRUE(verdict.ok()) << verdict.to_string();
 }

@@ -13,6 +13,15 @@ namespace {
 
 constexpr size_t kNobody = SIZE_MAX;
 
+/// Whether the answer says something of the files. Other errors may come from a server that lags,
+/// and knows it: READONLY, busy.
+bool tells_of_state(const Op& op) {
+  if (op.outcome == Outcome::ok) return true;
+  return op.code == Code::revision_mismatch || op.code == Code::range ||
+         op.code == Code::not_found || op.code == Code::not_directory ||
+         op.code == Code::is_directory;
+}
+
 /// What somebody has been told, and by which operation.
 struct Floor {
   int64_t revision = 0;
@@ -27,12 +36,18 @@ struct Floor {
 class OrderCheck {
  public:
   OrderCheck(const History& history, const Model& model, Report& report)
-      : ops_(history.ops), model_(model), report_(report), points_(history.ops.size(), 0) {}
+      : history_(history),
+        ops_(history.ops),
+        model_(model),
+        report_(report),
+        points_(history.ops.size(), 0) {}
 
   void run() {
     const std::vector<Step> all = steps();
     for (const Step& step : all) {
-      if (step.completes) {
+      if (step.op == kNobody) {
+        everybody_.raise(step.seen, kNobody);
+      } else if (step.completes) {
         complete(step.op);
       } else {
         invoke(step.op);
@@ -45,7 +60,8 @@ class OrderCheck {
   struct Step {
     uint64_t at_us;
     bool completes;
-    size_t op;
+    size_t op;         ///< kNobody: a watch was told
+    int64_t seen = 0;  ///< then: this revision
   };
   std::vector<Step> steps() const;
   void invoke(size_t id);
@@ -65,6 +81,7 @@ class OrderCheck {
   void judge_deletes_of(PathId path, std::vector<Delete> deletes);
   void add(const char* rule, size_t id, const std::string& why, const Floor& floor = {});
 
+  const History& history_;
   const std::vector<Op>& ops_;
   const Model& model_;
   Report& report_;
@@ -83,6 +100,12 @@ std::vector<OrderCheck::Step> OrderCheck::steps() const {
   for (size_t id = 0; id < ops_.size(); ++id) {
     steps.push_back({ops_[id].invoked_us, false, id});
     if (ops_[id].completed_us != kNever) steps.push_back({ops_[id].completed_us, true, id});
+  }
+  for (const Stream& stream : history_.streams) {
+    for (const WatchNote& note : stream.notes) {
+      if (note.kind != WatchNote::Kind::event) continue;
+      steps.push_back({note.at_us, true, kNobody, note.revision});
+    }
   }
   std::sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) {
     if (a.at_us != b.at_us) return a.at_us < b.at_us;
@@ -151,6 +174,7 @@ void OrderCheck::judge_cas(size_t id, int64_t revision) {
 /// Finds the operation's point.
 void OrderCheck::place(size_t id, const Floor& floor) {
   const Op& op = ops_[id];
+  if (!tells_of_state(op)) return;
   if (!is_write(op.kind)) {
     const bool listing = op.kind == Action::walk || op.kind == Action::getdir;
     const bool shown = listing && op.offset < 0 && op.outcome == Outcome::ok;
@@ -160,8 +184,8 @@ void OrderCheck::place(size_t id, const Floor& floor) {
   }
   const auto point = right_at(op, model_, floor.revision);
   if (!point) {
-    // judge_write() has told it of a SET.
-    if (op.kind != Action::set) {
+    // Of a SET that passed judge_write() has told it.
+    if (op.kind != Action::set || op.outcome != Outcome::ok) {
       const char* rule = !is_write(op.kind)               ? "order.stale_read"
                          : op.outcome == Outcome::refused ? "order.refused_without_reason"
                                                           : "order.write_lost";
@@ -217,6 +241,7 @@ void OrderCheck::judge_deletes(const std::vector<Step>& steps) {
   int64_t later = INT64_MAX;
   std::unordered_map<size_t, int64_t> ceilings;
   for (size_t i = steps.size(); i-- > 0;) {
+    if (steps[i].op == kNobody) continue;
     const Op& op = ops_[steps[i].op];
     if (op.kind == Action::del && steps[i].completes && op.outcome == Outcome::ok) {
       ceilings.emplace(steps[i].op, op.store_rev != 0 ? op.store_rev : later - 1);
