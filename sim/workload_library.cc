@@ -63,7 +63,11 @@ template <typename T, typename Fill>
 client::Then<T> LibraryAccess::ending(size_t id, Done done, Fill fill) {
   return [this, id, done = std::move(done), fill](Result<T> result) mutable {
     if (result) {
-      if constexpr (!std::is_void_v<T>) fill(shared_.op(id), std::move(*result));
+      if constexpr (std::is_void_v<T>) {
+        fill(shared_.op(id));
+      } else {
+        fill(shared_.op(id), std::move(*result));
+      }
       finish(id, nullptr, done);
     } else {
       finish(id, &result.error(), done);
