@@ -187,7 +187,8 @@ class Seeds : public testing::TestWithParam<Plan> {};
 class RarePlaces : public testing::Environment {
   void TearDown() override {
     const auto* unit = testing::UnitTest::GetInstance();
-    if (std::getenv("RAFT_SEED") != nullptr || unit->test_to_run_count() < unit->total_test_count()) {
+    if (std::getenv("RAFT_SEED") != nullptr ||
+        unit->test_to_run_count() < unit->total_test_count()) {
       return;
     }
     for (const char* name :
