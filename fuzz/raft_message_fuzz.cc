@@ -40,10 +40,10 @@ void tell(Core& core, std::string_view bytes) {
   const auto same = decode_message(again);
   CHECK(same.has_value());
   CHECK(*same == *message);
-  Output out = core.step({.now_us = 1'000,
-                          .event = Receive{.from = server(2),
-                                           .from_incarnation = Incarnation(1),
-                                           .message = std::move(*message)}});
+  Output out = core.step(
+      {.now_us = 1'000,
+       .event = Receive{
+           .from = server(2), .from_incarnation = Incarnation(1), .message = std::move(*message)}});
   if (out.persist_sequence != 0) {
     core.step({.now_us = 2'000, .event = Persisted{out.persist_sequence}});
   }

@@ -63,11 +63,19 @@ std::vector<Golden> goldens() {
                    .gone = Process{.identity = server_id(1), .incarnation = Incarnation(3)}},
        kVote.c_str()},
       {RequestVote{.term = Term(7), .last_index = Index(0), .last_term = Term(0), .gone = {}},
-       "010700" "0000"},
-      {VoteReply{.term = Term(6), .asked_term = Term(7), .pre = true, .granted = false}, "02060705"},
+       "010700"
+       "0000"},
+      {VoteReply{.term = Term(6), .asked_term = Term(7), .pre = true, .granted = false},
+       "02060705"},
       {VoteReply{.term = Term(7), .asked_term = Term(7), .granted = true, .counts = false},
        "02070702"},
-      {append(), "0307ac02ae020902" "01" "ac0205" "02" "0100026162" "020200"},
+      {append(),
+       "0307ac02ae020902"
+       "01"
+       "ac0205"
+       "02"
+       "0100026162"
+       "020200"},
       {AppendReply{.term = Term(7),
                    .accepted = true,
                    .match = Index(300),
@@ -81,10 +89,14 @@ std::vector<Golden> goldens() {
                    .round = 1,
                    .rejected = Index(300),
                    .hint = {.index = Index(290), .term = Term(4)}},
-       "04070403" "0301ac02a20204"},
+       "04070403"
+       "0301ac02a20204"},
       {SnapshotOffer{.head = head(), .snapshot = {.index = Index(299), .term = Term(5)}},
-       "0507ac02ae020902" "01ab0205"},
-      {ReadRequest{.term = Term(7), .asker = Incarnation(2), .id = 128}, "060702" "8001"},
+       "0507ac02ae020902"
+       "01ab0205"},
+      {ReadRequest{.term = Term(7), .asker = Incarnation(2), .id = 128},
+       "060702"
+       "8001"},
       {ReadReply{.term = Term(7), .asker = Incarnation(2), .id = 128, .index = Index(300)},
        "0707028001ac02"},
       {TimeoutNow{.term = Term(7)}, "0807"},
@@ -143,8 +155,7 @@ TEST(Message, WhatCannotBeIsCorrupt) {
       {"a term without an index", with([](Append& m) { m.prev.index = Index(0); })},
       {"more than the leader has", with([](Append& m) { m.head.last_index = Index(301); })},
       {"a commit index above the log", with([](Append& m) { m.head.commit = Index(303); })},
-      {"an index that may overflow",
-       with([](Append& m) {
+      {"an index that may overflow", with([](Append& m) {
          m.head.last_index = Index(kIndexMax + 2);
          m.prev.index = Index(kIndexMax);
        })},
