@@ -12,6 +12,7 @@ Core::Core(CoreOptions&& options)
     : self_(options.self),
       incarnation_(options.incarnation),
       never_lead_(options.never_lead),
+      retention_(options.retention),
       hard_state_(options.hard_state),
       configurations_(std::move(options.configurations)),
       log_(options.entries.empty()

@@ -77,10 +77,11 @@ void Core::rank_peers() {
     peer.rank = kRankUnknown;
     if (is_voter(configuration(), peer.identity)) voters.push_back(&peer);
   }
-  std::stable_sort(voters.begin(), voters.end(), [](const Progress* a, const Progress* b) {
+  std::sort(voters.begin(), voters.end(), [](const Progress* a, const Progress* b) {
     const bool a_fit = a->counts && a->willing;
     const bool b_fit = b->counts && b->willing;
-    return a_fit != b_fit ? a_fit : a->match > b->match;
+    if (a_fit != b_fit) return a_fit;
+    return a->match != b->match ? a->match > b->match : a->identity < b->identity;
   });
   for (size_t i = 0; i < voters.size(); ++i) voters[i]->rank = static_cast<uint8_t>(i);
 }

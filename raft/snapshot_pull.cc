@@ -42,8 +42,8 @@ void SnapshotPull::on(Answer& event, Output& out) {
   if (has.chunks == 0 || has.chunks > kPullChunksMax) return;
   if (current_ != has) {
     if (has.point.index < wanted_->point.index) return;
-    const bool patient = current_ && (!sources_.empty() ||
-                                      now_us_ < sourceless_since_ + kPullResumeUs);
+    const bool patient =
+        current_ && (!sources_.empty() || now_us_ < sourceless_since_ + kPullResumeUs);
     if (patient) return;
     begin(has, out);
   } else if (sources_.empty() && done_ > 0) {
@@ -124,8 +124,8 @@ void SnapshotPull::ask_around(Output& out) {
   if (asked_us_ != 0 && now_us_ < asked_us_ + kPullAskUs) return;
   asked_us_ = std::max<uint64_t>(now_us_, 1);
   // What was begun may be older than what is wanted by now; it is still worth its end.
-  out.ask_from = current_ ? std::min(current_->point.index, wanted_->point.index)
-                          : wanted_->point.index;
+  out.ask_from =
+      current_ ? std::min(current_->point.index, wanted_->point.index) : wanted_->point.index;
   out.ask = reachable_;
   const Identity& offerer = wanted_->from;
   if (std::find(out.ask.begin(), out.ask.end(), offerer) == out.ask.end()) {

@@ -4,9 +4,9 @@
 //   ask who has one -> choose -> ask for chunks, kPullWindow at a time -> give them out in order
 //
 // Sources are exchangeable if they offer the same snapshot with the same digest in as many chunks.
-// If all are lost, those that show up with the same one go on where the others stopped; if none does
-// within kPullResumeUs, another snapshot is begun from its first chunk. It must never give out a
-// chunk twice, out of order, or of another snapshot than the one that was begun last.
+// If all are lost, those that show up with the same one go on where the others stopped; if none
+// does within kPullResumeUs, another snapshot is begun from its first chunk. It must never give out
+// a chunk twice, out of order, or of another snapshot than the one that was begun last.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,11 @@
 
 namespace doozer::raft {
 
-constexpr size_t kPullWindow = 4;                     ///< chunks asked for or not yet taken
-constexpr uint64_t kPullAskUs = 300'000;              ///< who has one is asked again after so long
-constexpr uint64_t kPullChunkUs = 1'000'000;          ///< a chunk is asked for again after so long
-constexpr uint64_t kPullResumeUs = 3'000'000;         ///< lost sources are waited for so long
-constexpr size_t kPullFailuresMax = 3;                ///< in a row, before a source is given up
+constexpr size_t kPullWindow = 4;              ///< chunks asked for or not yet taken
+constexpr uint64_t kPullAskUs = 300'000;       ///< who has one is asked again after so long
+constexpr uint64_t kPullChunkUs = 1'000'000;   ///< a chunk is asked for again after so long
+constexpr uint64_t kPullResumeUs = 3'000'000;  ///< lost sources are waited for so long
+constexpr size_t kPullFailuresMax = 3;         ///< in a row, before a source is given up
 constexpr size_t kPullSourcesMax = 32;
 constexpr uint64_t kPullChunksMax = uint64_t{1} << 32U;
 
@@ -139,11 +139,11 @@ class SnapshotPull {
   std::vector<Identity> reachable_;
   uint64_t asked_us_ = 0;  ///< who has one; 0: not yet
   std::optional<SnapshotOnOffer> current_;
-  std::vector<Source> sources_;   ///< of current_
-  size_t turn_ = 0;               ///< whose turn it is among them
-  uint64_t sourceless_since_ = 0; ///< current_ without sources
-  uint64_t done_ = 0;             ///< chunks that the caller took
-  std::deque<Slot> window_;       ///< chunks done_ ..
+  std::vector<Source> sources_;    ///< of current_
+  size_t turn_ = 0;                ///< whose turn it is among them
+  uint64_t sourceless_since_ = 0;  ///< current_ without sources
+  uint64_t done_ = 0;              ///< chunks that the caller took
+  std::deque<Slot> window_;        ///< chunks done_ ..
 };
 
 }  // namespace doozer::raft

@@ -22,12 +22,13 @@ SnapshotOnOffer offer(uint64_t chunks, uint64_t index = 100) {
 }
 
 Pull::Want want(size_t from, uint64_t index = 100) {
-  return {.wanted = {.from = server_id(from),
-                     .point = {.index = Index(index), .term = Term(3)}}};
+  return {.wanted = {.from = server_id(from), .point = {.index = Index(index), .term = Term(3)}}};
 }
 
 Pull::Chunk chunk(size_t from, uint64_t number, const LogPosition& point = kPoint) {
-  return {.from = server_id(from), .point = point, .number = number,
+  return {.from = server_id(from),
+          .point = point,
+          .number = number,
           .bytes = "chunk " + std::to_string(number)};
 }
 
@@ -136,8 +137,8 @@ TEST(SnapshotPull, AnotherSnapshotIsBegunOnlyIfTheFirstStaysAway) {
   EXPECT_FALSE(pull.step({.now_us = 1'000'002, .event = Pull::Answer{server_id(2), newer}}).begin);
   pull.step({.now_us = 1'000'003, .event = Pull::Gone{server_id(1), kPoint}});
   EXPECT_FALSE(pull.step({.now_us = 1'000'004, .event = Pull::Answer{server_id(2), newer}}).begin);
-  const auto out = pull.step({.now_us = 1'000'003 + kPullResumeUs,
-                              .event = Pull::Answer{server_id(2), newer}});
+  const auto out =
+      pull.step({.now_us = 1'000'003 + kPullResumeUs, .event = Pull::Answer{server_id(2), newer}});
   EXPECT_EQ(out.begin, newer);
   ASSERT_EQ(out.chunks.size(), kPullWindow);
   EXPECT_EQ(out.chunks[0].number, 0U);
