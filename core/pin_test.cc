@@ -131,7 +131,6 @@ TEST(Pin, FreeingLargeValuesCostsMoreSteps) {
   EXPECT_LT(driver.machine->stats().history_bytes, value.size());
 }
 
-
 /// Generated writes to a few files, some of them hot, while images are begun, written a little,
 /// given up and finished, two at a time; judged by a map of each revision.
 class Trial {
