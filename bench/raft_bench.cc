@@ -1,6 +1,6 @@
 // The cost of one committed entry of 256 bytes in the consensus core alone: three cores in memory,
-// messages handed over as bytes, disks that sync at once. Items are entries; the time is that of all
-// three servers.
+// messages handed over as bytes, disks that sync at once. Items are entries; the time is that of
+// all three servers.
 #include <benchmark/benchmark.h>
 
 #include <deque>

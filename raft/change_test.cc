@@ -1,4 +1,5 @@
-// The rules of configuration changes and transfer: dissertation 3.10, 4.1, 4.2, 4.3. One test a rule.
+// The rules of configuration changes and transfer: dissertation 3.10, 4.1, 4.2, 4.3. One test a
+// rule.
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
@@ -17,9 +18,7 @@ Member leader() {
   return one;
 }
 
-ChangeVoters change_to(const std::vector<size_t>& voters) {
-  return {voters_of(voters).voters};
-}
+ChangeVoters change_to(const std::vector<size_t>& voters) { return {voters_of(voters).voters}; }
 
 TEST(Change, TheJointConfigurationIsInForceFromItsAppendOn) {  // 4.1, 4.3
   Member one = leader();
@@ -86,7 +85,8 @@ TEST(Change, OneAtATimeAndOnlyWhatMakesSense) {  // 4.1
   EXPECT_EQ(three.step(change_to({1, 2})).reason.code, Code::read_only);
 }
 
-TEST(Change, NoneBeforeAnEntryOfTheOwnTermIsCommitted) {  // 4.1, the bug of the single-server change
+TEST(Change,
+     NoneBeforeAnEntryOfTheOwnTermIsCommitted) {  // 4.1, the bug of the single-server change
   Member one(options_of(1, voters_to(3)));
   one.elect({2});
   EXPECT_EQ(one.step(change_to({1, 2})).reason.code, Code::busy);
@@ -287,8 +287,12 @@ TEST(Transfer, WhoMustNotLeadHandsOver) {  // design 4
 
 TEST(Transfer, NobodyHandsOverToWhoWouldRatherNotLead) {  // design 4
   Member one = leader();
-  AppendReply unwilling{.term = Term(2), .accepted = true, .willing = false, .match = Index(2),
-                        .agreed = Index(2), .round = 1};
+  AppendReply unwilling{.term = Term(2),
+                        .accepted = true,
+                        .willing = false,
+                        .match = Index(2),
+                        .agreed = Index(2),
+                        .round = 1};
   one.hear(2, unwilling);
   one.hear(3, unwilling);
   EXPECT_EQ(one.step(TransferLeadership{}).reason.code, Code::not_found);

@@ -373,8 +373,7 @@ TEST(ProofOfDeath, AVoterBelievesNobodyElse) {
   EXPECT_EQ(three.core().leader(), server_id(2));
   EXPECT_FALSE(said<VoteReply>(three.hear(4, ask_pre_vote(2, 1, 1)), 4).at(0).granted)
       << "without any proof it is refused at once";
-  const Output out =
-      three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
+  const Output out = three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
   EXPECT_TRUE(said<VoteReply>(out, 1).at(0).granted);
   EXPECT_TRUE(said<VoteReply>(out, 4).empty());
 }
@@ -383,8 +382,7 @@ TEST(ProofOfDeath, ALeaderThatIsHeardOfAgainEndsTheWait) {
   Member three = follower_of_two(3, 1);
   three.hear(1, with_proof(ask_pre_vote(2, 1, 1)));
   three.hear(2, append_after(1, 1, 1, {}), 7);
-  const Output out =
-      three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
+  const Output out = three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
   EXPECT_TRUE(said<VoteReply>(out, 1).empty());
 }
 

@@ -59,16 +59,23 @@ TEST(Reads, ThoseThatComeDuringARoundShareTheNextOne) {  // 6.4
 TEST(Reads, AnAnswerOfAFormerTermConfirmsNothing) {  // 6.4
   Member one = leader();
   const uint64_t round = said<AppendRange>(one.step(ReadIndex{1}), 2).at(0).head.round;
-  EXPECT_TRUE(one.hear(2, AppendReply{.term = Term(1), .accepted = true, .match = Index(1),
-                                      .agreed = Index(1), .round = round})
+  EXPECT_TRUE(one.hear(2, AppendReply{.term = Term(1),
+                                      .accepted = true,
+                                      .match = Index(1),
+                                      .agreed = Index(1),
+                                      .round = round})
                   .reads.empty());
 }
 
 TEST(Reads, APeerThatDoubtsItsLogConfirmsNothing) {  // design 4
   Member one = leader();
   const uint64_t round = said<AppendRange>(one.step(ReadIndex{1}), 2).at(0).head.round;
-  AppendReply doubtful{.term = Term(2), .accepted = true, .counts = false, .match = Index(2),
-                       .agreed = Index(2), .round = round};
+  AppendReply doubtful{.term = Term(2),
+                       .accepted = true,
+                       .counts = false,
+                       .match = Index(2),
+                       .agreed = Index(2),
+                       .round = round};
   EXPECT_TRUE(one.hear(3, doubtful).reads.empty());
   doubtful.counts = true;
   EXPECT_EQ(one.hear(3, doubtful).reads.size(), 1U);
@@ -162,8 +169,8 @@ TEST(Reads, ALeaderConfirmsForItsFollowers) {  // 6.4
   const uint64_t round = said<AppendRange>(out, 2).at(0).head.round;
   const auto reply = said<ReadReply>(one.acknowledge(2, 0, round), 3);
   ASSERT_EQ(reply.size(), 1U);
-  EXPECT_EQ(reply[0], (ReadReply{.term = Term(2), .asker = Incarnation(1), .id = 40,
-                                 .index = Index(2)}));
+  EXPECT_EQ(reply[0],
+            (ReadReply{.term = Term(2), .asker = Incarnation(1), .id = 40, .index = Index(2)}));
 }
 
 TEST(Reads, AFollowerHasOneQuestionAtItsLeader) {  // every buffer has a limit

@@ -1,5 +1,5 @@
-// The rules of replication: dissertation 3.5, 3.6.2, 6.2, 10.2.1, and what a slow or broken peer may
-// cost. One test a rule.
+// The rules of replication: dissertation 3.5, 3.6.2, 6.2, 10.2.1, and what a slow or broken peer
+// may cost. One test a rule.
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
@@ -185,21 +185,21 @@ TEST(Leader, ALostAppendIsFoundByTheNextHeartbeat) {
   const auto heartbeat = said<AppendRange>(one.tick_next(), 3);
   ASSERT_EQ(heartbeat.size(), 1U);
   EXPECT_EQ(heartbeat[0].prev.index, Index(3));
-  const auto again = said<AppendRange>(
-      one.hear(3, AppendReply{.term = Term(2),
-                              .match = Index(2),
-                              .agreed = Index(2),
-                              .round = 2,
-                              .rejected = Index(3),
-                              .hint = {.index = Index(2), .term = Term(2)}}),
-      3);
+  const auto again =
+      said<AppendRange>(one.hear(3, AppendReply{.term = Term(2),
+                                                .match = Index(2),
+                                                .agreed = Index(2),
+                                                .round = 2,
+                                                .rejected = Index(3),
+                                                .hint = {.index = Index(2), .term = Term(2)}}),
+                        3);
   ASSERT_EQ(again.size(), 1U);
   EXPECT_EQ(again[0].prev.index, Index(2));
   EXPECT_EQ(again[0].count, 1U);
 }
 
 TEST(Leader, AnOldRejectionMovesNothing) {  // 3.5: loss, doubling, delay
-  Member one = leader({1, 1, 1});  // noop 5/2
+  Member one = leader({1, 1, 1});           // noop 5/2
   one.acknowledge(3, 5);
   AppendReply old{.term = Term(2),
                   .match = Index(0),
@@ -226,13 +226,22 @@ TEST(Leader, AnOldAcknowledgementMovesNothingBack) {
 
 TEST(Leader, AnswersOfFormerTermsAndLivesDoNotCount) {
   Member one = leader();
-  one.hear(3, AppendReply{.term = Term(2), .accepted = true, .match = Index(1),
-                          .agreed = Index(1), .round = 1}, 5);
-  one.hear(3, AppendReply{.term = Term(1), .accepted = true, .match = Index(2),
-                          .agreed = Index(2), .round = 1}, 5);
+  one.hear(
+      3,
+      AppendReply{
+          .term = Term(2), .accepted = true, .match = Index(1), .agreed = Index(1), .round = 1},
+      5);
+  one.hear(
+      3,
+      AppendReply{
+          .term = Term(1), .accepted = true, .match = Index(2), .agreed = Index(2), .round = 1},
+      5);
   EXPECT_EQ(peer(one, 3).match, Index(1)) << "of a term before";
-  one.hear(3, AppendReply{.term = Term(2), .accepted = true, .match = Index(2),
-                          .agreed = Index(2), .round = 1}, 4);
+  one.hear(
+      3,
+      AppendReply{
+          .term = Term(2), .accepted = true, .match = Index(2), .agreed = Index(2), .round = 1},
+      4);
   EXPECT_EQ(peer(one, 3).match, Index(1)) << "of a life before";
   EXPECT_EQ(one.core().commit(), Index(1));
 }
@@ -241,17 +250,24 @@ TEST(Leader, ANewLifeOfAPeerIsAskedFromTheStart) {  // design 5: it may have los
   Member one = leader();
   one.acknowledge(3);
   EXPECT_EQ(peer(one, 3).match, Index(2));
-  one.hear(3, AppendReply{.term = Term(2), .counts = false, .match = Index(1),
-                          .agreed = Index(1), .round = 1, .rejected = Index(2),
-                          .hint = {.index = Index(1), .term = Term(1)}}, 2);
+  one.hear(3,
+           AppendReply{.term = Term(2),
+                       .counts = false,
+                       .match = Index(1),
+                       .agreed = Index(1),
+                       .round = 1,
+                       .rejected = Index(2),
+                       .hint = {.index = Index(1), .term = Term(1)}},
+           2);
   EXPECT_EQ(peer(one, 3).match, Index(1));
   EXPECT_EQ(peer(one, 3).incarnation, Incarnation(2));
 }
 
 TEST(Leader, NobodyCanAgreeToWhatWasNeverSent) {
   Member one = leader();
-  one.hear(3, AppendReply{.term = Term(2), .accepted = true, .match = Index(9),
-                          .agreed = Index(9), .round = 1});
+  one.hear(
+      3, AppendReply{
+             .term = Term(2), .accepted = true, .match = Index(9), .agreed = Index(9), .round = 1});
   EXPECT_EQ(peer(one, 3).match, Index(0));
   EXPECT_EQ(one.core().commit(), Index(1));
 }
@@ -260,7 +276,8 @@ TEST(Leader, ALogThatDivergedIsFoundInAsManyMessagesAsItHasTerms) {  // 3.5
   std::vector<uint64_t> ours;
   std::vector<uint64_t> theirs;
   for (int i = 0; i < 300; ++i) ours.push_back(1 + 2 * (static_cast<uint64_t>(i) / 100));
-  for (int i = 0; i < 300; ++i) theirs.push_back(i < 50 ? 1 : 2 + 2 * (static_cast<uint64_t>(i) / 150));
+  for (int i = 0; i < 300; ++i)
+    theirs.push_back(i < 50 ? 1 : 2 + 2 * (static_cast<uint64_t>(i) / 150));
   CoreOptions options = options_of(3, voters_to(3), theirs);
   options.hard_state.term = Term(6);
   Member three(std::move(options));
@@ -379,8 +396,8 @@ TEST(Follower, CommitsNoFurtherThanWhatIsTheLeaders) {  // 3.5
 
 TEST(Follower, WhatWasCutIsNoLongerDurable) {  // the disk still reports the batch that held it
   Member three(options_of(3, voters_to(3), {1}));
-  const Output old = three.hear(1, append_after(2, 1, 2, {2, 2}));    // 3, 4 on their way
-  const Output cut = three.hear(2, append_after(2, 1, 3, {3}));       // 3 again
+  const Output old = three.hear(1, append_after(2, 1, 2, {2, 2}));  // 3, 4 on their way
+  const Output cut = three.hear(2, append_after(2, 1, 3, {3}));     // 3 again
   EXPECT_EQ(cut.truncate_from, Index(3));
   EXPECT_EQ(cut.append_first, Index(3));
   three.step(Persisted{old.persist_sequence});

@@ -98,7 +98,8 @@ Member follower(const std::vector<uint64_t>& terms = {}) {
 }
 
 SnapshotOffer offer_of(uint64_t index, uint64_t term, uint64_t leader_term) {
-  return {.head = head_of(leader_term, index), .snapshot = {.index = Index(index), .term = Term(term)}};
+  return {.head = head_of(leader_term, index),
+          .snapshot = {.index = Index(index), .term = Term(term)}};
 }
 
 TEST(Snapshot, IsFetchedOnlyIfTheLogDoesNotHoldIt) {  // 5.3, 3.6.3

@@ -21,7 +21,8 @@ inline Configuration voters_to(size_t count) {
   return configuration;
 }
 
-inline Configuration voters_of(const std::vector<size_t>& now, const std::vector<size_t>& old = {}) {
+inline Configuration voters_of(const std::vector<size_t>& now,
+                               const std::vector<size_t>& old = {}) {
   Configuration configuration;
   for (const size_t n : now) configuration.voters.push_back(server_id(n));
   for (const size_t n : old) configuration.old_voters.push_back(server_id(n));
@@ -120,11 +121,9 @@ class Member {
   /// Peer `n` has everything durable that this leader has, up to `index` (0: all).
   Output acknowledge(size_t n, uint64_t index = 0, uint64_t round = 0) {
     const Index to = index == 0 ? core_.last_index() : Index(index);
-    return hear(n, AppendReply{.term = core_.term(),
-                               .accepted = true,
-                               .match = to,
-                               .agreed = to,
-                               .round = round});
+    return hear(
+        n, AppendReply{
+               .term = core_.term(), .accepted = true, .match = to, .agreed = to, .round = round});
   }
 
  private:
