@@ -139,6 +139,7 @@ void Core::ask_votes() {
 }
 
 void Core::count_votes(Output& out) {
+  if (!pre_ && promise_sequence_ > persisted_sequence_) return;
   const Vote result = tally(configuration(), [&](const Identity& voter) {
     for (const Ballot& ballot : ballots_) {
       // What a doubtful log grants is no majority's; see below.

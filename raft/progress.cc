@@ -32,6 +32,7 @@ void Progress::restarted(Incarnation now) {
   match = Index();
   counts = false;
   round = 0;
+  round_told = 0;
   probe_from(next);
 }
 
