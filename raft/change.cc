@@ -23,7 +23,8 @@ void Core::on_change_voters(ChangeVoters& change, Output& out) {
   const std::vector<Identity>& voters = change.voters;
   if (role_ != Role::leader) return refuse(out, Code::read_only, "this server does not lead");
   if (transfer_) return refuse(out, Code::busy, "leadership is being handed over");
-  if (commit_ < term_first_) return refuse(out, Code::busy, "nothing of this term is committed yet");
+  if (commit_ < term_first_)
+    return refuse(out, Code::busy, "nothing of this term is committed yet");
   if (changing()) {
     return refuse(out, Code::busy,
                   "the change at index " + std::to_string(configuration_index().value()) +
@@ -75,7 +76,8 @@ void Core::on_transfer(const TransferLeadership& transfer, Output& out) {
   transfer_ = {.target = successor->identity, .until_us = now_us_ + kTransferUsMax};
 }
 
-/// 3.10: once the target has the whole log it is told to stand at once; repeated, as it may be lost.
+/// 3.10: once the target has the whole log it is told to stand at once; repeated, as it may be
+/// lost.
 void Core::go_on_with_transfer() {
   if (!transfer_) return;
   const Progress* const target = progress(transfer_->target);

@@ -126,7 +126,8 @@ void Core::on_persisted(const Persisted& persisted, Output& out) {
   CHECK(durable_ <= last_index());
   switch (role_) {
     case Role::candidate:
-      if (!pre_ && persisted_sequence_ >= promise_sequence_) record_vote(self_, Vote::granted, trust_ == LogTrust::sound, out);
+      if (!pre_ && persisted_sequence_ >= promise_sequence_)
+        record_vote(self_, Vote::granted, trust_ == LogTrust::sound, out);
       break;
     case Role::leader: advance_commit(out); break;
     case Role::follower:

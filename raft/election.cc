@@ -23,9 +23,7 @@ bool Core::may_stand() const {
 bool Core::may_vote() const { return trust_ != LogTrust::repairing; }
 
 /// Stands only rather than nobody.
-bool Core::reluctant() const {
-  return never_lead_ || !leadable_ || trust_ != LogTrust::sound;
-}
+bool Core::reluctant() const { return never_lead_ || !leadable_ || trust_ != LogTrust::sound; }
 
 // Time-outs are drawn anew each time, so that split votes resolve themselves (3.4). A cluster of
 // one waits for nobody.
@@ -218,9 +216,8 @@ bool Core::defer(const Process& from, const RequestVote& request) {
 // does not matter (4.2): the candidate's decides whose votes count.
 bool Core::would_vote(const Process& from, const RequestVote& request) const {
   const LogPosition& ours = log_.last();
-  const bool new_enough =
-      request.last_term > ours.term ||
-      (request.last_term == ours.term && request.last_index >= ours.index);
+  const bool new_enough = request.last_term > ours.term ||
+                          (request.last_term == ours.term && request.last_index >= ours.index);
   if (!new_enough || !may_vote()) return false;
   if (request.term > term()) return true;
   const Identity& vote = hard_state_.vote;
@@ -234,12 +231,11 @@ void Core::answer_pre_vote(const Process& from, const RequestVote& request) {
   if (granted && gone_leader_) {
     election_deadline_us_ = std::max(election_deadline_us_, now_us_ + kCandidateGraceUs);
   }
-  send(from.identity,
-       VoteReply{.term = term(),
-                 .asked_term = request.term,
-                 .pre = true,
-                 .granted = granted,
-                 .counts = trust_ == LogTrust::sound});
+  send(from.identity, VoteReply{.term = term(),
+                                .asked_term = request.term,
+                                .pre = true,
+                                .granted = granted,
+                                .counts = trust_ == LogTrust::sound});
 }
 
 // 3.4: one vote a term, first come, durable before it is heard of.
@@ -251,12 +247,11 @@ void Core::answer_vote(const Process& from, const RequestVote& request) {
     promise_dirty_ = true;
     arm_election_timer();
   }
-  send(from.identity,
-       VoteReply{.term = term(),
-                 .asked_term = request.term,
-                 .pre = false,
-                 .granted = granted,
-                 .counts = trust_ == LogTrust::sound});
+  send(from.identity, VoteReply{.term = term(),
+                                .asked_term = request.term,
+                                .pre = false,
+                                .granted = granted,
+                                .counts = trust_ == LogTrust::sound});
 }
 
 void Core::on_vote_reply(const Identity& from, const VoteReply& reply, Output& out) {

@@ -92,8 +92,8 @@ struct SnapshotTaken {
   SnapshotPoint point;
 };
 
-/// The machine was replaced by this snapshot, which is durable here. Only if wants_snapshot() or the
-/// log holds its index; Output::reset_log tells whether the log goes too.
+/// The machine was replaced by this snapshot, which is durable here. Only if wants_snapshot() or
+/// the log holds its index; Output::reset_log tells whether the log goes too.
 struct SnapshotInstalled {
   SnapshotPoint point;
 };

@@ -1,4 +1,5 @@
-// What a follower does (dissertation 3.5): takes what agrees, cuts what does not, says how far it is.
+// What a follower does (dissertation 3.5): takes what agrees, cuts what does not, says how far it
+// is.
 #include <algorithm>
 #include <utility>
 
@@ -145,8 +146,8 @@ void Core::truncate_from(Index index, Output& out) {
   for (Persisting& batch : persisting_) batch.last = std::min(batch.last, index - 1);
 }
 
-/// Neither what is committed nor what this very leader has sent ever differs (3.5, 3.6.3): the disks
-/// of a majority must have been lost or mixed up.
+/// Neither what is committed nor what this very leader has sent ever differs (3.5, 3.6.3): the
+/// disks of a majority must have been lost or mixed up.
 void Core::contradict(const LogPosition& theirs, Output& out) {
   out.fatal = Error{.code = Code::conflict,
                     .message = "entry " + std::to_string(theirs.index.value()) +
@@ -155,9 +156,7 @@ void Core::contradict(const LogPosition& theirs, Output& out) {
 }
 
 // 3.5: never above what is known to be the leader's.
-void Core::follow_commit(Index commit) {
-  commit_ = std::max(commit_, std::min(commit, verified_));
-}
+void Core::follow_commit(Index commit) { commit_ = std::max(commit_, std::min(commit, verified_)); }
 
 void Core::reply_to_leader(const LogPosition& refused) {
   reply_due_ = false;
@@ -175,8 +174,8 @@ void Core::reply_to_leader(const LogPosition& refused) {
   send(leader_, reply);
 }
 
-/// The highest position of ours that the leader may agree to: within its term at that place, so that
-/// a term is stepped over at once; never below what is committed.
+/// The highest position of ours that the leader may agree to: within its term at that place, so
+/// that a term is stepped over at once; never below what is committed.
 LogPosition Core::hint_below(const LogPosition& refused) const {
   const LogPosition floor{.index = commit_, .term = log_.term_of(commit_).value_or(Term())};
   const auto found = log_.highest_at_most(refused.index, refused.term);

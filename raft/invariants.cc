@@ -225,7 +225,8 @@ Witness::Complaint Witness::see_promises(const Core& core, const Output& output)
     const auto* request = std::get_if<RequestVote>(&send.message);
     if (request != nullptr && !request->pre) {
       const auto [found, fresh] = votes_.try_emplace({request->term, core.self()}, core.self());
-      if (found->second != core.self()) return named(core, "a candidate had voted for another (3.4)");
+      if (found->second != core.self())
+        return named(core, "a candidate had voted for another (3.4)");
     }
     const auto* answer = std::get_if<AppendReply>(&send.message);
     if (answer != nullptr && answer->match > core.durable()) {
@@ -238,8 +239,8 @@ Witness::Complaint Witness::see_promises(const Core& core, const Output& output)
 // 4.3: a leader leaves a joint configuration only once it is committed, and enters one only from a
 // committed configuration, whose voters are the old set.
 Witness::Complaint Witness::see_configurations(const Core& core, const Output& output) const {
-  const bool appended = output.append_first.value() != 0 &&
-                        core.configuration_index() >= output.append_first;
+  const bool appended =
+      output.append_first.value() != 0 && core.configuration_index() >= output.append_first;
   if (core.role() != Role::leader || !appended) return std::nullopt;
   const Index index = core.configuration_index();
   const Configuration& before = core.configuration_at(index - 1);

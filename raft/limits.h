@@ -18,7 +18,8 @@ constexpr uint64_t kCandidateGraceUs = 50'000;  ///< who told one to stand waits
 constexpr uint64_t kTransferUsMax = 700'000;    ///< then a transfer is given up (3.10)
 constexpr uint64_t kStallUs = 200'000;          ///< a gap between steps that is our own stall
 constexpr uint64_t kReluctantTimeouts = 3;      ///< of no leader, before a never-lead member stands
-constexpr uint64_t kStepDownRestUs = 2'100'000; ///< who was told to step down does not stand so long
+constexpr uint64_t kStepDownRestUs =
+    2'100'000;  ///< who was told to step down does not stand so long
 
 // --- Memory of the log
 constexpr size_t kRetainedLogBytes = 16 * kMiB;  ///< applied entries kept for peers that lag
@@ -31,18 +32,19 @@ constexpr size_t kEntryOverheadBytes = 64;  ///< what an entry is taken to cost 
 // --- Messages
 constexpr size_t kAppendBytesMax = 64 * kKiB;  ///< payload of one append; a larger entry goes alone
 constexpr size_t kAppendEntriesMax = 4'096;    ///< of one append
-constexpr size_t kInflightBytesMax = 4 * kMiB; ///< sent to one peer and not yet durable there
+constexpr size_t kInflightBytesMax = 4 * kMiB;  ///< sent to one peer and not yet durable there
 constexpr size_t kInflightMessagesMax = 256;
 constexpr size_t kHeldMessagesMax = 256;  ///< waiting for our own term or vote to be durable
 constexpr size_t kReadTicketsMax = 16'384;
-constexpr size_t kGoneMax = 4 * kServersMax;  ///< processes that are remembered as gone
+constexpr size_t kGoneMax = 4 * kServersMax;        ///< processes that are remembered as gone
 constexpr uint64_t kIndexMax = uint64_t{1} << 62U;  ///< of indexes, terms, counters of a peer
 
 static_assert(kHeartbeatUs * 4 <= kElectionTimeoutMinUs, "a few lost heartbeats depose nobody");
 static_assert(kVoteRetryUs * 2 <= kElectionTimeoutMinUs);
 static_assert(kCandidateRankUs * kServersMax < kElectionTimeoutMinUs,
               "the last of the candidates stands before the first time-out");
-static_assert(kCandidateGraceUs < kVoteRetryUs, "a candidate that cannot win delays nobody for long");
+static_assert(kCandidateGraceUs < kVoteRetryUs,
+              "a candidate that cannot win delays nobody for long");
 static_assert(kTransferUsMax < kNoQuorumStepDownUs);
 static_assert(kStallUs > 2 * kHeartbeatUs);
 static_assert(kStepDownRestUs >= kReluctantTimeouts * kElectionTimeoutMaxUs);

@@ -28,9 +28,9 @@ std::optional<Term> LogWindow::term_of(Index index) const {
 std::optional<LogPosition> LogWindow::highest_at_most(Index index, Term term) const {
   if (index < below_.index) return std::nullopt;
   const auto reach = static_cast<std::ptrdiff_t>(std::min(index, last_.index) - below_.index);
-  const auto after = std::upper_bound(
-      slots_.begin(), slots_.begin() + reach, term,
-      [](const Term& limit, const Slot& slot) { return limit < slot.entry.term; });
+  const auto after =
+      std::upper_bound(slots_.begin(), slots_.begin() + reach, term,
+                       [](const Term& limit, const Slot& slot) { return limit < slot.entry.term; });
   if (after != slots_.begin()) {
     const Entry& found = std::prev(after)->entry;
     return LogPosition{.index = found.index, .term = found.term};
@@ -51,9 +51,9 @@ void LogWindow::truncate_from(Index index) {
   CHECK(index > below_.index);
   while (!slots_.empty() && last_.index >= index) {
     slots_.pop_back();
-    last_ = slots_.empty() ? below_
-                           : LogPosition{.index = slots_.back().entry.index,
-                                         .term = slots_.back().entry.term};
+    last_ = slots_.empty()
+                ? below_
+                : LogPosition{.index = slots_.back().entry.index, .term = slots_.back().entry.term};
     end_bytes_ = slots_.empty() ? begin_bytes_ : slots_.back().bytes_to;
   }
 }

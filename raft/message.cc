@@ -304,10 +304,9 @@ void encode_message(const Send& send, const Core& core, std::string& out) {
   std::visit(
       [&](const auto& message) {
         if constexpr (std::is_same_v<std::decay_t<decltype(message)>, AppendRange>) {
-          encode_append(writer, message.head, message.prev, message.count,
-                        [&](uint64_t i) -> const Entry& {
-                          return core.entry(message.prev.index + i + 1);
-                        });
+          encode_append(
+              writer, message.head, message.prev, message.count,
+              [&](uint64_t i) -> const Entry& { return core.entry(message.prev.index + i + 1); });
         } else {
           encode(writer, message);
         }

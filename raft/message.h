@@ -90,13 +90,13 @@ struct Append {
 struct AppendReply {
   Term term{};
   bool accepted = false;
-  bool counts = true;    ///< false: the log is doubted or under repair (design section 4)
-  bool willing = true;   ///< may be asked to lead
-  Index match{};          ///< durable here and the same as the leader's log up to here
-  Index agreed{};         ///< the same as the leader's log up to here, durable or not
-  uint64_t round = 0;    ///< the newest that was heard
-  Index rejected{};       ///< not accepted: prev.index of what was refused, 0: only the term was
-  LogPosition hint{};     ///< not accepted: nothing above it can be agreed upon
+  bool counts = true;   ///< false: the log is doubted or under repair (design section 4)
+  bool willing = true;  ///< may be asked to lead
+  Index match{};        ///< durable here and the same as the leader's log up to here
+  Index agreed{};       ///< the same as the leader's log up to here, durable or not
+  uint64_t round = 0;   ///< the newest that was heard
+  Index rejected{};     ///< not accepted: prev.index of what was refused, 0: only the term was
+  LogPosition hint{};   ///< not accepted: nothing above it can be agreed upon
 
   bool operator==(const AppendReply&) const = default;
 };
@@ -161,7 +161,8 @@ void encode_message(const Message& message, std::string& out);
 /// What the receiver would decode; copies the entries.
 Message to_message(const Send& send, const Core& core);
 
-/// Errors: corrupt (lengths, kinds, order of terms, entries that are none, limits of raft/limits.h).
+/// Errors: corrupt (lengths, kinds, order of terms, entries that are none, limits of
+/// raft/limits.h).
 Result<Message> decode_message(std::string_view bytes);
 
 }  // namespace doozer::raft

@@ -1,5 +1,5 @@
-// Many seeds of a hostile world: after every step all invariants hold, and once it is kind again the
-// cluster commits and answers.
+// Many seeds of a hostile world: after every step all invariants hold, and once it is kind again
+// the cluster commits and answers.
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
@@ -118,9 +118,9 @@ void expect_life(Network& net) {
     if (!net.is_up(n)) net.restart(n);
     net.give(n, SetLeadable{.leadable = true});
   }
-  const bool led = net.run_until(
-      [&] { return net.leader() != 0 && net.propose(net.leader(), "the last one"); },
-      40 * kElectionTimeoutMaxUs);
+  const bool led =
+      net.run_until([&] { return net.leader() != 0 && net.propose(net.leader(), "the last one"); },
+                    40 * kElectionTimeoutMaxUs);
   ASSERT_FALSE(net.failure()) << *net.failure();
   ASSERT_TRUE(led) << "nobody leads";
   all_standbys(net);
@@ -178,8 +178,7 @@ INSTANTIATE_TEST_SUITE_P(
     Worlds, Seeds,
     testing::Values(Plan{"one", 1, 1, 10, 30, false}, Plan{"two", 2, 2, 400, 40, false},
                     Plan{"three", 3, 3, 2000, 60, false}, Plan{"five", 5, 5, 600, 60, false},
-                    Plan{"changing", 5, 3, 1500, 80, false},
-                    Plan{"growing", 4, 1, 1000, 80, false},
+                    Plan{"changing", 5, 3, 1500, 80, false}, Plan{"growing", 4, 1, 1000, 80, false},
                     Plan{"damaged", 3, 3, 2000, 60, true}),
     [](const auto& plan) { return std::string(plan.param.name); });
 

@@ -69,7 +69,8 @@ void Core::answer_reads(Output& out) {
     leader_reads_.pop_front();
   }
   // Those that came while a round was under way share the next one.
-  if (!leader_reads_.empty() && leader_reads_.back().round > round_ && confirmed == round_) ++round_;
+  if (!leader_reads_.empty() && leader_reads_.back().round > round_ && confirmed == round_)
+    ++round_;
 }
 
 /// At a follower: one question at a time is under way, and carries all tickets there are.
@@ -96,9 +97,8 @@ void Core::ask_again() {
 
 void Core::on_read_request(const Process& from, const ReadRequest& request) {
   if (role_ != Role::leader) return;
-  std::erase_if(leader_reads_, [&](const LeaderRead& read) {
-    return read.asker.identity == from.identity;
-  });
+  std::erase_if(leader_reads_,
+                [&](const LeaderRead& read) { return read.asker.identity == from.identity; });
   if (leader_reads_.size() >= kReadTicketsMax) return;
   register_read(request.id, {.identity = from.identity, .incarnation = request.asker});
 }

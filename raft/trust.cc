@@ -1,8 +1,8 @@
 // Logs that may lack what they once acknowledged (design sections 4 and 5): such a server neither
-// votes nor counts until it holds again whatever its former acknowledgements may have committed. One
-// exception keeps a power cut that tears every tail from stopping the cluster for good: the votes of
-// doubtful logs count if all voters grant theirs, for then nothing that is left anywhere is lost.
-// The argument is in docs/consensus.md, "A log in doubt".
+// votes nor counts until it holds again whatever its former acknowledgements may have committed.
+// One exception keeps a power cut that tears every tail from stopping the cluster for good: the
+// votes of doubtful logs count if all voters grant theirs, for then nothing that is left anywhere
+// is lost. The argument is in docs/consensus.md, "A log in doubt".
 #include <algorithm>
 
 #include "base/probe.h"
@@ -31,8 +31,8 @@ void Core::begin_doubt(LogTrust trust, Index doubtful_to) {
 /// to what it has now, it holds all that this ever helped to commit.
 void Core::hear_for_trust(const LeaderHead& head) {
   if (trust_ == LogTrust::sound || settle_at_ || head.receiver != incarnation_) return;
-  settle_at_ = trust_ == LogTrust::doubtful ? std::min(doubtful_to_, head.last_index)
-                                            : head.last_index;
+  settle_at_ =
+      trust_ == LogTrust::doubtful ? std::min(doubtful_to_, head.last_index) : head.last_index;
 }
 
 void Core::settle_if_caught_up() {

@@ -5,14 +5,14 @@
 
 #include "base/result.h"
 #include "core/machine.h"
-#include "raft/types.h"
 #include "core/write_tag.h"
+#include "raft/types.h"
 
 namespace doozer::server {
 
 struct AppliedEntry {
-  core::Applied applied;         ///< of commands
-  std::optional<core::WriteTag> tag;   ///< of kind `forwarded`: whose write it is
+  core::Applied applied;              ///< of commands
+  std::optional<core::WriteTag> tag;  ///< of kind `forwarded`: whose write it is
 };
 
 /// REQUIRES entry.index = machine.applied() + 1. Errors: unsupported, corrupt: then nothing was

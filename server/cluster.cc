@@ -54,15 +54,15 @@ Result<void> Cluster::build() {
     core.below = {.index = core.entries.front().index - 1, .term = recovered.term_before_retained};
   }
   if (!recovered.snapshots.empty()) core.snapshot = recovered.snapshots.back().point;
-  replica_ = std::make_unique<Replica>(
-      parts_.clock, storage, std::move(machine), raft::Core::make(std::move(core)),
-      static_cast<ReplicaHost&>(*this),
-      ReplicaOptions{.self = self_,
-                     .incarnation = recovered.incarnation,
-                     .digest_every = options_.digest_every},
-      logger_);
-  snapshotter_ = std::make_unique<Snapshotter>(parts_.clock, storage, *replica_,
-                                               options_.snapshots, logger_);
+  replica_ =
+      std::make_unique<Replica>(parts_.clock, storage, std::move(machine),
+                                raft::Core::make(std::move(core)), static_cast<ReplicaHost&>(*this),
+                                ReplicaOptions{.self = self_,
+                                               .incarnation = recovered.incarnation,
+                                               .digest_every = options_.digest_every},
+                                logger_);
+  snapshotter_ =
+      std::make_unique<Snapshotter>(parts_.clock, storage, *replica_, options_.snapshots, logger_);
   source_ = std::make_unique<SnapshotSource>(
       storage, parts_.lanes,
       SnapshotSource::Hooks{
@@ -75,15 +75,17 @@ Result<void> Cluster::build() {
       SnapshotFetch::Hooks{
           .post = [this](const Identity& to,
                          std::string payload) { post(to, true, std::move(payload)); },
-          .begin_install = [this](const raft::SnapshotPoint& point) { return begin_install(point); },
+          .begin_install =
+              [this](const raft::SnapshotPoint& point) { return begin_install(point); },
           .installed =
               [this](std::unique_ptr<core::Machine> fetched, const raft::SnapshotPoint& point) {
                 installed(std::move(fetched), point);
               },
           .install_failed = [this] { replica_->abort_install(); },
-          .discard = [this](std::unique_ptr<core::Machine> unwanted) {
-            replica_->discard(std::move(unwanted));
-          }},
+          .discard =
+              [this](std::unique_ptr<core::Machine> unwanted) {
+                replica_->discard(std::move(unwanted));
+              }},
       logger_);
   mesh_ = std::make_unique<transport::Mesh>(parts_.clock, parts_.net, mesh_options(),
                                             static_cast<transport::MeshEvents&>(*this), logger_);
@@ -184,9 +186,7 @@ void Cluster::on_message(const Identity& from, Incarnation incarnation,
     }
     void operator()(const ForwardAck& ack) const { cluster.replica_->on_forward_ack(from, ack); }
     void operator()(const Health& health) const { cluster.on_health(from, health); }
-    void operator()(const Quarantine& quarantine) const {
-      cluster.on_quarantine(from, quarantine);
-    }
+    void operator()(const Quarantine& quarantine) const { cluster.on_quarantine(from, quarantine); }
     void operator()(const SnapshotAsk& ask) const {
       // A state that is not trusted is not handed on.
       if (!cluster.quarantined_) cluster.source_->on_ask(from, ask);
@@ -253,7 +253,8 @@ bool Cluster::begin_install(const raft::SnapshotPoint& point) {
   const raft::LogPosition position{.index = point.index, .term = point.term};
   if (state_only_) {
     // What comes after it is applied again, from what the core still has.
-    if (point.index + 1 < core.first_kept() || core.term_of(point.index) != point.term) return false;
+    if (point.index + 1 < core.first_kept() || core.term_of(point.index) != point.term)
+      return false;
   } else if (!core.wants_snapshot(position)) {
     return false;
   }

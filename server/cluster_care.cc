@@ -151,10 +151,10 @@ void Cluster::on_written(uint64_t cookie, const door::WriteOutcome& outcome) {
       reconciling_ = false;
       if (!done) {
         PROBE("cluster: the slots were not as the leader thought");
-        logger_.info("slots_not_written",
-                     {{"why", outcome.applied.refused
-                                  ? std::string_view(outcome.applied.refused->message)
-                                  : std::string_view(outcome.error.message)}});
+        logger_.info(
+            "slots_not_written",
+            {{"why", outcome.applied.refused ? std::string_view(outcome.applied.refused->message)
+                                             : std::string_view(outcome.error.message)}});
       }
       break;
   }
@@ -370,10 +370,10 @@ void Cluster::carry_out(const MembershipStep& step) {
     PROBE("cluster: the leader wrote slots");
     core::ReconcileView reconcile;
     for (const SlotWrite& slot : write->writes) {
-      logger_.info("slot_written", {{"why", write->why},
-                                    {"slot", slot.path},
-                                    {"holder", slot.holder.none() ? std::string("-")
-                                                                  : slot.holder.to_string()}});
+      logger_.info("slot_written",
+                   {{"why", write->why},
+                    {"slot", slot.path},
+                    {"holder", slot.holder.none() ? std::string("-") : slot.holder.to_string()}});
       reconcile.updates.push_back(
           {.path = slot.path, .revision = slot.revision, .identity = slot.holder});
     }

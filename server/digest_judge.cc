@@ -51,9 +51,8 @@ std::vector<DigestJudge::Verdict> DigestJudge::judge(const std::vector<Identity>
 
 std::optional<Index> DigestJudge::split(const std::vector<Identity>& voters) const {
   for (const auto& [index, reports] : reports_) {
-    const bool all = std::all_of(voters.begin(), voters.end(), [&](const Identity& voter) {
-      return reports.contains(voter);
-    });
+    const bool all = std::all_of(voters.begin(), voters.end(),
+                                 [&](const Identity& voter) { return reports.contains(voter); });
     if (all && voters.size() > 1 && majority_of(reports, voters) == nullptr) return index;
   }
   return std::nullopt;

@@ -19,8 +19,8 @@ class DigestJudge {
   void clear() { reports_.clear(); }
 
   struct Verdict {
-    Identity server;      ///< differs from the majority
-    DigestAt majority;    ///< what a majority of the voters has at that index
+    Identity server;    ///< differs from the majority
+    DigestAt majority;  ///< what a majority of the voters has at that index
   };
   /// Everybody who differs, at the newest index at which a majority of `voters` agrees.
   std::vector<Verdict> judge(const std::vector<Identity>& voters) const;

@@ -395,7 +395,8 @@ TEST(ForwardModel, EveryWriteHappensAtMostOnceInOrderAndItsOutcomeIsTrue) {
               [&](std::string payload) { log.push_back({term, std::move(payload)}); });
         }
       }
-      for (auto& [to, ack] : desk->acknowledgements()) to_origin.push_back(encode_peer_message(ack));
+      for (auto& [to, ack] : desk->acknowledgements())
+        to_origin.push_back(encode_peer_message(ack));
       if (!to_origin.empty()) {
         const auto decoded = decode_peer_message(to_origin.front());
         to_origin.erase(to_origin.begin());

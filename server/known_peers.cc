@@ -52,12 +52,12 @@ Result<std::vector<transport::KnownPeer>> parse_known_peers(std::string_view tex
   for (size_t number = 1; !text.empty(); ++number) {
     const size_t end = text.find('\n');
     if (end == std::string_view::npos) {
-      return fail(Code::corrupt, std::string(kFile) + ":" + std::to_string(number) +
-                                     ": the line has no end");
+      return fail(Code::corrupt,
+                  std::string(kFile) + ":" + std::to_string(number) + ": the line has no end");
     }
     if (known.size() == kServersMax) {
-      return fail(Code::corrupt, std::string(kFile) + ": more than " +
-                                     std::to_string(kServersMax) + " servers");
+      return fail(Code::corrupt,
+                  std::string(kFile) + ": more than " + std::to_string(kServersMax) + " servers");
     }
     TRY_ASSIGN(auto peer, parse_line(text.substr(0, end), number));
     known.push_back(std::move(peer));

@@ -4,17 +4,19 @@
 //   u8 kind | body
 //   raft:            the core's message (raft/message.h)
 //   forward:         varint term | varint first sequence | varint count, each
-//                    { u8 flags | sized payload }   payload: tag and command; empty: nothing, counts
+//                    { u8 flags | sized payload }   payload: tag and command; empty: nothing,
+//                    counts
 //   forward_ack:     varint term | varint taken_to | varint count, each
 //                    { varint sequence | u8 code | sized text }
 //   health:          varint term | varint applied | varint revision | varint flags |
 //                    varint cluster version | varint count, each { varint index | chain | state }
 //   quarantine:      varint term | varint index | chain | state
 //   snapshot_ask:    varint index | varint term | varint first chunk | varint count
-//   snapshot_chunk:  varint index | varint term | varint number | u8 last | sized head | sized bytes
-//   snapshot_gone:   varint index | varint term
+//   snapshot_chunk:  varint index | varint term | varint number | u8 last | sized head | sized
+//   bytes snapshot_gone:   varint index | varint term
 //
-// Digests are two u64 each, low first. Errors of decoding: corrupt; nothing foreign reaches a CHECK.
+// Digests are two u64 each, low first. Errors of decoding: corrupt; nothing foreign reaches a
+// CHECK.
 #pragma once
 
 #include <cstdint>
@@ -73,9 +75,9 @@ struct Health {
   Term term;
   Index applied;
   Revision revision;
-  bool full = false;         ///< its disk takes deletions only
-  bool quarantined = false;  ///< its state is not to be trusted
-  bool sound = true;         ///< its log is neither doubtful nor repairing
+  bool full = false;             ///< its disk takes deletions only
+  bool quarantined = false;      ///< its state is not to be trusted
+  bool sound = true;             ///< its log is neither doubtful nor repairing
   uint32_t cluster_version = 1;  ///< the newest that its build knows
   std::vector<DigestAt> digests;
 };
@@ -97,8 +99,8 @@ struct SnapshotAsk {
 struct SnapshotChunk {
   Index index;
   Term term;
-  uint64_t number = 0;  ///< from 0
-  bool last = false;    ///< the image is whole: nothing is in this one
+  uint64_t number = 0;    ///< from 0
+  bool last = false;      ///< the image is whole: nothing is in this one
   std::string_view head;  ///< of chunk 0: the encoded header; else empty
   std::string_view bytes;
 };

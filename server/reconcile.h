@@ -27,21 +27,21 @@ struct SlotFact {
 /// What the leader knows of one server of the cluster; itself included.
 struct ServerFact {
   Identity identity;
-  bool reachable = false;   ///< by the mesh, now
-  bool caught_up = false;   ///< its log follows ours closely, and it answered lately
-  bool sound = true;        ///< neither quarantined nor with a doubtful log
-  bool full = false;        ///< its disk takes deletions only
-  bool compatible = true;   ///< its build knows the cluster's version
-  bool removed = false;     ///< a client took its slot away; chosen last
-  uint64_t silent_us = 0;   ///< since its last answer to this leader, or since the leader looks
+  bool reachable = false;  ///< by the mesh, now
+  bool caught_up = false;  ///< its log follows ours closely, and it answered lately
+  bool sound = true;       ///< neither quarantined nor with a doubtful log
+  bool full = false;       ///< its disk takes deletions only
+  bool compatible = true;  ///< its build knows the cluster's version
+  bool removed = false;    ///< a client took its slot away; chosen last
+  uint64_t silent_us = 0;  ///< since its last answer to this leader, or since the leader looks
 
   bool fit() const { return reachable && caught_up && sound && compatible && !full; }
 };
 
 struct MembershipFacts {
   Identity self;
-  std::vector<Identity> voters;  ///< of the newest configuration, sorted
-  bool changing = false;         ///< a change of it is under way
+  std::vector<Identity> voters;   ///< of the newest configuration, sorted
+  bool changing = false;          ///< a change of it is under way
   bool quorum_confirmed = false;  ///< a majority has answered this leader just now
   uint64_t timeout_us = 0;        ///< `--timeout`
   std::vector<SlotFact> slots;    ///< in the order of their numbers

@@ -37,7 +37,8 @@ class Facts {
     std::istringstream words(slots);
     std::string word;
     for (int number = 0; words >> word; ++number) {
-      SlotFact slot{.path = "/ctl/cal/" + std::to_string(number), .revision = 10 + number, .holder = {}};
+      SlotFact slot{
+          .path = "/ctl/cal/" + std::to_string(number), .revision = 10 + number, .holder = {}};
       if (word == "?") {
         slot.garbage = true;
       } else if (word != "-") {
@@ -101,18 +102,18 @@ TEST(Reconcile, TheConfigurationFollowsTheSlots) {
   const Case cases[] = {
       {"A", "A", "A", "nothing"},
       {"A B C", "ABC", "ABC", "nothing"},
-      {"A B C", "A", "ABC", "change ABC"},          // filled, not yet members
-      {"A B -", "ABC", "ABC", "change AB"},         // C's slot was emptied
-      {"A B", "ABC", "AB", "change AB"},            // C's slot was deleted, C is dead
-      {"- B C", "ABC", "ABC", "hand over to B"},    // the leader's own slot
-      {"- B C", "ABC", "AC", "hand over to C"},     // B is not fit
-      {"- B -", "A", "AB", "change AB"},            // nobody who votes could go on: B is let in
-      {"- B -", "AB", "A", "nothing"},              // and waited for
-      {"A B C", "A", "AB", "give_back 2=-"},        // C was chosen and left again
-      {"A B C", "A", "A", "give_back 1=- 2=-"},     // both left
-      {"A B A", "AB", "AB", "nothing"},             // nobody counts twice
-      {"A ? -", "A", "A", "nothing"},               // garbage is left alone
-      {"- -", "A", "A", "nothing"},                 // nothing is wished yet
+      {"A B C", "A", "ABC", "change ABC"},        // filled, not yet members
+      {"A B -", "ABC", "ABC", "change AB"},       // C's slot was emptied
+      {"A B", "ABC", "AB", "change AB"},          // C's slot was deleted, C is dead
+      {"- B C", "ABC", "ABC", "hand over to B"},  // the leader's own slot
+      {"- B C", "ABC", "AC", "hand over to C"},   // B is not fit
+      {"- B -", "A", "AB", "change AB"},          // nobody who votes could go on: B is let in
+      {"- B -", "AB", "A", "nothing"},            // and waited for
+      {"A B C", "A", "AB", "give_back 2=-"},      // C was chosen and left again
+      {"A B C", "A", "A", "give_back 1=- 2=-"},   // both left
+      {"A B A", "AB", "AB", "nothing"},           // nobody counts twice
+      {"A ? -", "A", "A", "nothing"},             // garbage is left alone
+      {"- -", "A", "A", "nothing"},               // nothing is wished yet
   };
   for (const Case& one : cases) {
     EXPECT_EQ(Facts(one.slots, one.voters, one.present).next(), one.next)
@@ -122,14 +123,14 @@ TEST(Reconcile, TheConfigurationFollowsTheSlots) {
 
 TEST(Reconcile, EmptySlotsAreFilledToAnOddNumber) {
   const Case cases[] = {
-      {"A - -", "A", "AB", "nothing"},                 // 2 would tolerate no more than 1
-      {"A - -", "A", "ABC", "fill 1=B 2=C"},           // both in one step
-      {"A - -", "A", "ABCD", "fill 1=B 2=C"},          // as many as there are slots
-      {"A - - - -", "A", "ABCD", "fill 1=B 2=C"},      // 4 are no better than 3
+      {"A - -", "A", "AB", "nothing"},             // 2 would tolerate no more than 1
+      {"A - -", "A", "ABC", "fill 1=B 2=C"},       // both in one step
+      {"A - -", "A", "ABCD", "fill 1=B 2=C"},      // as many as there are slots
+      {"A - - - -", "A", "ABCD", "fill 1=B 2=C"},  // 4 are no better than 3
       {"A - - - -", "A", "ABCDE", "fill 1=B 2=C 3=D 4=E"},
-      {"A -", "A", "AB", "fill 1=B"},                  // no odd number is to be had
+      {"A -", "A", "AB", "fill 1=B"},  // no odd number is to be had
       {"A B -", "AB", "ABC", "fill 2=C"},
-      {"A B C -", "ABC", "ABCD", "fill 3=D"},          // all slots, though even
+      {"A B C -", "ABC", "ABCD", "fill 3=D"},  // all slots, though even
       {"A B C - -", "ABC", "ABCD", "nothing"},
       {"A ? -", "A", "ABC", "fill 2=B"},
   };

@@ -42,9 +42,10 @@ Result<std::unique_ptr<core::Machine>> load_snapshot(storage::Storage& storage, 
 /// Up to where the log is certainly committed. In a cluster of one that is all of it: each entry
 /// was acknowledged, or its writer does not know.
 Index committed_to(const storage::Recovered& recovered) {
-  const bool alone = recovered.configurations.size() == 1 &&
-                     recovered.configuration ==
-                         raft::Configuration{.voters = {recovered.owner.identity}, .old_voters = {}};
+  const bool alone =
+      recovered.configurations.size() == 1 &&
+      recovered.configuration ==
+          raft::Configuration{.voters = {recovered.owner.identity}, .old_voters = {}};
   return alone ? recovered.last_index : std::min(recovered.hard_state.commit, recovered.last_index);
 }
 

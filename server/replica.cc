@@ -101,8 +101,8 @@ void Replica::note_changes() {
       core_.leader() == leader_before_ && core_.configuration_index() == configuration_before_) {
     return;
   }
-  const bool began_to_lead = leading() && (role_before_ != raft::Role::leader ||
-                                           core_.term() != term_before_);
+  const bool began_to_lead =
+      leading() && (role_before_ != raft::Role::leader || core_.term() != term_before_);
   role_before_ = core_.role();
   term_before_ = core_.term();
   leader_before_ = core_.leader();
@@ -207,8 +207,8 @@ bool Replica::apply_one(Index index) {
 // --- Writes.
 
 bool Replica::may_write() const {
-  return !dead_ && (leaderless_since_us_ == 0 ||
-                    clock_.now_us() - leaderless_since_us_ < kUnknownAfterUs);
+  return !dead_ &&
+         (leaderless_since_us_ == 0 || clock_.now_us() - leaderless_since_us_ < kUnknownAfterUs);
 }
 
 void Replica::submit(const core::BodyView& body, std::string_view principal,
@@ -239,8 +239,7 @@ void Replica::submit(const core::BodyView& body, std::string_view principal,
   telling_.push_back(
       {.completion = &completion,
        .cookie = cookie,
-       .outcome = {
-           .kind = Kind::refused, .applied = {}, .error = std::move(pushed).error()}});
+       .outcome = {.kind = Kind::refused, .applied = {}, .error = std::move(pushed).error()}});
 }
 
 // Decided before anything enters the log: whatever was accepted can always be applied and
@@ -269,8 +268,7 @@ void Replica::collect_own() {
       continue;
     }
     proposed_bytes_ += bytes;
-    proposals_.push_back(
-        {.kind = raft::EntryKind::forwarded, .payload = std::move(own->payload)});
+    proposals_.push_back({.kind = raft::EntryKind::forwarded, .payload = std::move(own->payload)});
   }
 }
 
@@ -295,8 +293,7 @@ void Replica::on_forward(const Identity& from, Incarnation incarnation, const Fo
       [this](size_t bytes, bool may_use_reserve) { return admit(bytes, may_use_reserve); },
       [this](std::string payload) {
         proposed_bytes_ += payload.size();
-        proposals_.push_back(
-            {.kind = raft::EntryKind::forwarded, .payload = std::move(payload)});
+        proposals_.push_back({.kind = raft::EntryKind::forwarded, .payload = std::move(payload)});
       });
 }
 

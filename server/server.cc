@@ -48,9 +48,7 @@ Result<void> Server::open_directory() {
   TRY_ASSIGN(const auto report, storage::inspect_directory(world_.disk));
   switch (report.state) {
     case storage::DirectoryState::broken: return fail(Code::corrupt, report.detail);
-    case storage::DirectoryState::initialized:
-      TRY(listen());
-      return open_cluster();
+    case storage::DirectoryState::initialized: TRY(listen()); return open_cluster();
     case storage::DirectoryState::empty: break;
   }
   TRY_ASSIGN(const FirstStart first, first_start({.listen = config.listen,
@@ -126,9 +124,9 @@ void Server::begin_attach() {
                                  .seed = options_.seed,
                                  .boot = config.boot},
       static_cast<transport::AttacherEvents&>(*this), logger_);
-  logger_.info("attaching", {{"listen", address()},
-                             {"addresses", config.attach.size()},
-                             {"may_boot", config.boot}});
+  logger_.info(
+      "attaching",
+      {{"listen", address()}, {"addresses", config.attach.size()}, {"may_boot", config.boot}});
   attacher_->start();
 }
 
@@ -172,10 +170,9 @@ Result<void> Server::create_storage(const Identity& cluster, bool voter) {
 
 Result<void> Server::open_cluster() {
   const Config& config = options_.config;
-  TRY_ASSIGN(storage_,
-             storage::Storage::open(world_.disk, world_.lanes, world_.clock, logger_,
-                                    {.segment_bytes = config.segment_bytes,
-                                     .disk_reserve_bytes = config.disk_reserve_bytes}));
+  TRY_ASSIGN(storage_, storage::Storage::open(world_.disk, world_.lanes, world_.clock, logger_,
+                                              {.segment_bytes = config.segment_bytes,
+                                               .disk_reserve_bytes = config.disk_reserve_bytes}));
   const storage::Recovered& recovered = storage_->recovered();
   context_.node = recovered.owner.identity.to_string().substr(0, 4);
   ClusterOptions options;
@@ -373,9 +370,8 @@ void Server::continue_stop() {
   const Replica& replica = cluster_->replica();
   // A leader stays until another one is there, or there is none to be had.
   const bool handing_over = replica.leading() && replica.core().transferring();
-  if (phase_ == Phase::stopping &&
-      ((connections_->count() == 0 && !handing_over) ||
-       now - phase_since_us_ >= kGracefulForwardUs)) {
+  if (phase_ == Phase::stopping && ((connections_->count() == 0 && !handing_over) ||
+                                    now - phase_since_us_ >= kGracefulForwardUs)) {
     phase_ = Phase::read_only;
     phase_since_us_ = now;
   }

@@ -18,11 +18,11 @@
 #include "env/disk.h"
 #include "env/net.h"
 #include "server/boot.h"
+#include "server/cluster.h"
 #include "server/config.h"
 #include "server/connections.h"
-#include "server/cluster.h"
-#include "transport/attacher.h"
 #include "storage/storage.h"
+#include "transport/attacher.h"
 
 namespace doozer::server {
 

@@ -7,8 +7,7 @@
 namespace doozer::server {
 
 SnapshotFetch::SnapshotFetch(env::Clock& clock, storage::Storage& storage,
-                             const core::MachineOptions& machine, Hooks hooks,
-                             const Logger& logger)
+                             const core::MachineOptions& machine, Hooks hooks, const Logger& logger)
     : clock_(clock),
       storage_(storage),
       machine_options_(machine),
@@ -49,10 +48,10 @@ void SnapshotFetch::ask(uint64_t first) {
       header_ ? raft::LogPosition{.index = header_->point.index, .term = header_->point.term}
               : wanted_;
   asked_to_ = first + kSnapshotWindow;
-  hooks_.post(*source_, encode_peer_message(SnapshotAsk{.index = which.index,
-                                                        .term = which.term,
-                                                        .first = first,
-                                                        .count = kSnapshotWindow}));
+  hooks_.post(
+      *source_,
+      encode_peer_message(SnapshotAsk{
+          .index = which.index, .term = which.term, .first = first, .count = kSnapshotWindow}));
 }
 
 void SnapshotFetch::arm_timer() {
@@ -186,10 +185,9 @@ void SnapshotFetch::install() {
       give_up(done.error().message);
       return;
     }
-    logger_.info("snapshot_installed",
-                 {{"from", source_->to_string()},
-                  {"index", point.index},
-                  {"ms", (clock_.now_us() - began_us_) / 1000}});
+    logger_.info("snapshot_installed", {{"from", source_->to_string()},
+                                        {"index", point.index},
+                                        {"ms", (clock_.now_us() - began_us_) / 1000}});
     std::unique_ptr<core::Machine> machine = std::move(machine_);
     writer_.reset();
     source_.reset();

@@ -78,8 +78,8 @@ class SnapshotFetch {
   std::unique_ptr<core::Machine> machine_;
   std::unique_ptr<core::ImageReader> image_;
   std::unique_ptr<storage::SnapshotWriter> writer_;
-  uint64_t next_ = 0;      ///< chunk that is taken next
-  uint64_t asked_to_ = 0;  ///< chunks before it were asked for
+  uint64_t next_ = 0;                        ///< chunk that is taken next
+  uint64_t asked_to_ = 0;                    ///< chunks before it were asked for
   std::map<uint64_t, std::string> waiting_;  ///< came, and not yet taken; at most the window
   std::optional<uint64_t> end_;              ///< so many chunks there are
   bool installing_ = false;

@@ -82,10 +82,11 @@ void SnapshotSource::read(const Identity& from, Session& session) {
         if (found == sessions_.end()) return;
         found->second.busy = false;
         if (!done) {
-          logger_.warn("snapshot_not_sent", {{"index", ask.index},
-                                             {"error", std::string_view(done.error().message)}});
+          logger_.warn("snapshot_not_sent",
+                       {{"index", ask.index}, {"error", std::string_view(done.error().message)}});
           sessions_.erase(found);
-          hooks_.post(from, encode_peer_message(SnapshotGone{.index = ask.index, .term = ask.term}));
+          hooks_.post(from,
+                      encode_peer_message(SnapshotGone{.index = ask.index, .term = ask.term}));
           return;
         }
         deliver(from, ask, *batch);

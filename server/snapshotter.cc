@@ -16,11 +16,7 @@ constexpr uint64_t kWorthOnFullDiskBytes = 1 * kMiB;
 
 Snapshotter::Snapshotter(env::Clock& clock, storage::Storage& storage, Replica& replica,
                          const SnapshotPolicy& policy, const Logger& logger)
-    : clock_(clock),
-      storage_(storage),
-      replica_(replica),
-      policy_(policy),
-      logger_(logger) {
+    : clock_(clock), storage_(storage), replica_(replica), policy_(policy), logger_(logger) {
   // What the log already held at the start counts too, as the newest snapshot's share of it.
   const storage::Recovered& recovered = storage.recovered();
   const Index newest =
@@ -89,17 +85,16 @@ void Snapshotter::begin() {
   image_ = replica_.machine().write_image();
   const core::Digests& pinned = image_->digests();
   const storage::Ownership& owner = storage_.recovered().owner;
-  auto writer =
-      storage_.write_snapshot({.cluster = owner.cluster,
-                               .identity = owner.identity,
-                               .point = {.index = pinned.index,
-                                         .term = replica_.applied_term(),
-                                         .configuration =
-                                             replica_.core().configuration_at(pinned.index)},
-                               .cluster_version = image_->cluster_version(),
-                               .revision = pinned.revision,
-                               .chain_digest = pinned.chain,
-                               .state_digest = pinned.state});
+  auto writer = storage_.write_snapshot(
+      {.cluster = owner.cluster,
+       .identity = owner.identity,
+       .point = {.index = pinned.index,
+                 .term = replica_.applied_term(),
+                 .configuration = replica_.core().configuration_at(pinned.index)},
+       .cluster_version = image_->cluster_version(),
+       .revision = pinned.revision,
+       .chain_digest = pinned.chain,
+       .state_digest = pinned.state});
   bytes_at_last_ = storage_.stats().written_bytes;
   bytes_before_ = 0;
   live_at_last_ = replica_.machine().stats().live_bytes;
@@ -164,7 +159,8 @@ void Snapshotter::give_up(const Error& error) {
   writer_.reset();
   ++failed_;
   not_before_us_ = clock_.now_us() + kRetryAfterUs;
-  bytes_before_ = std::max(policy_.log_bytes, replica_.machine().stats().live_bytes / 2);  // due again then
+  bytes_before_ =
+      std::max(policy_.log_bytes, replica_.machine().stats().live_bytes / 2);  // due again then
   logger_.warn("snapshot_failed", {{"error", std::string_view(error.message)}});
 }
 

@@ -64,7 +64,7 @@ class Snapshotter {
   std::unique_ptr<storage::SnapshotWriter> writer_;
   std::string chunk_;     ///< of the image, not yet given to the writer
   bool scanned_ = false;  ///< all of the image is in chunk_ or with the writer
-  uint64_t begun_ = 0;  ///< how many
+  uint64_t begun_ = 0;    ///< how many
   uint64_t began_us_ = 0;
   uint64_t bytes_before_ = 0;   ///< log bytes since the newest snapshot, from before this start
   uint64_t bytes_at_last_ = 0;  ///< the storage's written_bytes at the last snapshot

@@ -88,17 +88,17 @@ Json server_status(const Cluster::ServerStatus& server, bool leading) {
 }
 
 Json mesh_status(const transport::MeshStats& stats) {
-  return {{"sent", stats.messages_sent},
-          {"received", stats.messages_received},
-          {"relayed", stats.frames_relayed},
-          {"bytes_sent", stats.bytes_sent},
-          {"bytes_received", stats.bytes_received},
-          {"dropped", stats.dropped_unreachable + stats.dropped_queue_full +
-                          stats.dropped_relay_full + stats.dropped_hops +
-                          stats.dropped_incarnation + stats.dropped_reassembly +
-                          stats.dropped_too_large},
-          {"links_up", stats.links_up},
-          {"links_down", stats.links_down}};
+  return {
+      {"sent", stats.messages_sent},
+      {"received", stats.messages_received},
+      {"relayed", stats.frames_relayed},
+      {"bytes_sent", stats.bytes_sent},
+      {"bytes_received", stats.bytes_received},
+      {"dropped", stats.dropped_unreachable + stats.dropped_queue_full + stats.dropped_relay_full +
+                      stats.dropped_hops + stats.dropped_incarnation + stats.dropped_reassembly +
+                      stats.dropped_too_large},
+      {"links_up", stats.links_up},
+      {"links_down", stats.links_down}};
 }
 
 }  // namespace
@@ -138,8 +138,7 @@ std::string Server::make_status() {
   status["trusted"] = cluster_->trusted();
   status["servers"] = Json::array();
   for (const Cluster::ServerStatus& server : cluster_->servers()) {
-    status["servers"].push_back(
-        server_status(server, core.role() == raft::Role::leader));
+    status["servers"].push_back(server_status(server, core.role() == raft::Role::leader));
   }
   status["slots"] = Json::array();
   for (const SlotFact& slot : cluster_->slots()) {

@@ -8,7 +8,8 @@
 //   - an entry with their tag is applied: applied;
 //   - an entry of T with a later sequence is applied, or the leader says so: refused, for a leader
 //     takes sequences in order;
-//   - an entry of a higher term is applied: certainly not executed, since only the leader of T takes
+//   - an entry of a higher term is applied: certainly not executed, since only the leader of T
+//   takes
 //     what is stamped T, and all entries of T stand before it in the log. They lose their stamp and
 //     go to the next leader in the same order.
 // It must never stamp a write with a second term before one of these; nor hand one over again whose
@@ -23,9 +24,9 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "core/write_tag.h"
 #include "door/door.h"
 #include "server/peer_message.h"
-#include "core/write_tag.h"
 
 namespace doozer::server {
 

@@ -51,6 +51,7 @@ ServerProcess::ServerProcess(SimNetwork& network, SimDisk& disk,
   server_options.version = "sim";
   server_options.fresh_cluster = random_identity(rng);
   server_options.fresh_identity = random_identity(rng);
+  server_options.seed = rng.next();
   server_options.snapshots = options.snapshots;
   server_ = std::make_unique<server::Server>(
       server::World{.clock = clock_, .disk = disk, .lanes = lanes_, .net = net_, .log_sink = log_},

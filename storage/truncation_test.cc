@@ -60,8 +60,7 @@ class Follower {
     ASSERT_TRUE(entries) << entries.error().message;
     EXPECT_EQ(next.storage().take_retained(), *entries);
     for (size_t at = durable_; at < states_.size(); ++at) {
-      if (states_[at].entries == *entries &&
-          states_[at].term == next.recovered().hard_state.term) {
+      if (states_[at].entries == *entries && states_[at].term == next.recovered().hard_state.term) {
         EXPECT_TRUE(next.put("it goes on"));
         return;
       }

@@ -181,8 +181,8 @@ Hello Attacher::Impl::make_hello(const Connection& connection, const Hello* thei
 }
 
 std::string Attacher::Impl::forbidden(const std::string& address) {
-  return forbidden_peer(address, !options_.secret.empty() || options_.insecure_peers ||
-                                     options_.proven_by_tls);
+  return forbidden_peer(
+      address, !options_.secret.empty() || options_.insecure_peers || options_.proven_by_tls);
 }
 
 void Attacher::Impl::on_proven(Connection& connection) {

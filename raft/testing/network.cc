@@ -11,8 +11,8 @@ namespace {
 constexpr uint64_t kFetchUs = 3'000;
 
 uint64_t chained(uint64_t chain, const Entry& entry) {
-  return hash64(entry.payload, chain * 31 + entry.term.value() * 7 +
-                                   static_cast<uint64_t>(entry.kind));
+  return hash64(entry.payload,
+                chain * 31 + entry.term.value() * 7 + static_cast<uint64_t>(entry.kind));
 }
 
 }  // namespace
@@ -138,8 +138,7 @@ void Network::look(size_t n, const Output& out) {
 }
 
 /// What a leader newly calls committed is on the disks of a majority of each set (3.6.2).
-void Network::check_durable_majority(const Core& core, Index before,
-                                     const Configuration& decided) {
+void Network::check_durable_majority(const Core& core, Index before, const Configuration& decided) {
   const Index index = core.commit();
   if (index <= before || core.first_kept() > index) return;
   const Term term = *core.term_of(index);
@@ -187,13 +186,12 @@ void Network::send(size_t from, const Send& message) {
   for (int i = 0; i < copies; ++i) {
     const auto delay = rng_.between(static_cast<int64_t>(weather_.delay_us_min),
                                     static_cast<int64_t>(weather_.delay_us_max));
-    after(static_cast<uint64_t>(delay),
-          [this, from, to, bytes, sender = at(from).disk.incarnation,
-           receiver = at(to).disk.incarnation] {
-            if (at(to).disk.incarnation == receiver) {
-              deliver(from, to, Incarnation(sender), bytes);
-            }
-          });
+    after(static_cast<uint64_t>(delay), [this, from, to, bytes, sender = at(from).disk.incarnation,
+                                         receiver = at(to).disk.incarnation] {
+      if (at(to).disk.incarnation == receiver) {
+        deliver(from, to, Incarnation(sender), bytes);
+      }
+    });
   }
 }
 
