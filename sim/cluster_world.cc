@@ -45,6 +45,7 @@ void ClusterWorld::make_host() {
   HostOptions options{.number = number,
                       .address = address_of(number),
                       .seed = rng_.next(),
+                      .sync_us = plan_.sync_us,
                       .config = {},
                       .snapshots = {},
                       .log_listener = logs_.back().get()};

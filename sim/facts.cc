@@ -2,39 +2,30 @@
 
 #include <algorithm>
 
-#include <nlohmann/json.hpp>
+#include "server/cluster.h"
 
 namespace doozer::sim {
 namespace {
 
-using Json = nlohmann::json;
-
-/// All that the server calls members; itself alone if it knows of no others.
-std::vector<std::string> members(const Json& status) {
-  std::vector<std::string> found;
-  const auto servers = status.find("servers");
-  if (servers == status.end()) return {status.value("identity", "")};
-  for (const Json& server : *servers) {
-    if (server.value("role", "") == "member") found.push_back(server.value("identity", ""));
-  }
-  return found;
+std::vector<std::string> names(const std::vector<Identity>& identities) {
+  std::vector<std::string> texts;
+  for (const Identity& identity : identities) texts.push_back(identity.to_string());
+  return texts;
 }
 
 }  // namespace
 
 std::optional<ServerFacts> facts_of(Host& host) {
-  if (!host.serving()) return std::nullopt;
-  const Json status =
-      Json::parse(host.process().server().status(), nullptr, /*allow_exceptions=*/false);
-  if (!status.is_object()) return std::nullopt;
-  ServerFacts facts{.identity = status.value("identity", ""),
-                    .cluster = status.value("cluster", ""),
-                    .leads = status.value("role", "") == "leader",
-                    .term = status.value("term", uint64_t{0}),
-                    .incarnation = status.value("incarnation", uint64_t{0}),
-                    .applied = status.value("applied_index", uint64_t{0}),
-                    .configuration = {.voters = members(status), .old_voters = {}}};
-  return facts;
+  if (!host.up() || host.process().stopped()) return std::nullopt;
+  const server::Server& server = host.process().server();
+  if (server.cluster_part() == nullptr) return std::nullopt;
+  const raft::Core& core = server.cluster_part()->replica().core();
+  return ServerFacts{.identity = server.identity().to_string(),
+                     .leads = core.role() == raft::Role::leader,
+                     .term = core.term().value(),
+                     .applied = core.applied().value(),
+                     .configuration = {.voters = names(core.configuration().voters),
+                                       .old_voters = names(core.configuration().old_voters)}};
 }
 
 uint64_t leader_of(ClusterWorld& world) {

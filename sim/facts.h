@@ -19,15 +19,13 @@ struct Voters {
 
 struct ServerFacts {
   std::string identity;
-  std::string cluster;
   bool leads = false;
   uint64_t term = 0;
-  uint64_t incarnation = 0;
   uint64_t applied = 0;
   Voters configuration;
 };
 
-/// nullopt if no server runs there or it has nothing to say yet.
+/// nullopt if no server runs there, or one that has not joined a cluster yet.
 std::optional<ServerFacts> facts_of(Host& host);
 
 /// The one that leads in the highest term; 0: nobody says so.

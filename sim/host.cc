@@ -16,10 +16,15 @@ constexpr uint64_t kEventUs = 3;  ///< and each thing in it
 
 Host::Host(SimNetwork& network, const HostOptions& options)
     : network_(network), options_(options), rng_(options.seed) {
-  adopt(std::make_unique<SimDisk>(SimDiskOptions{.seed = rng_.next()}));
+  adopt(new_disk());
 }
 
 Host::~Host() { process_.reset(); }
+
+std::unique_ptr<SimDisk> Host::new_disk() {
+  return std::make_unique<SimDisk>(
+      SimDiskOptions{.seed = rng_.next(), .sync_us = options_.sync_us});
+}
 
 void Host::adopt(std::unique_ptr<SimDisk> disk) {
   CHECK(!up());
@@ -120,7 +125,7 @@ std::optional<uint64_t> Host::next_us() const {
   return process_ == nullptr ? std::nullopt : process_->clock().next_us();
 }
 
-void Host::wipe() { adopt(std::make_unique<SimDisk>(SimDiskOptions{.seed = rng_.next()})); }
+void Host::wipe() { adopt(new_disk()); }
 
 void Host::save() {
   if (!disk_->crashed()) saved_ = disk_->clone(rng_.next());
@@ -140,7 +145,7 @@ void Host::set_foreign(bool foreign) {
   if (foreign) {
     if (disk_->crashed()) disk_->restart();
     auto own = std::move(disk_);
-    adopt(std::make_unique<SimDisk>(SimDiskOptions{.seed = rng_.next()}));
+    adopt(new_disk());
     native_ = std::move(own);
   } else {
     adopt(std::move(native_));

@@ -16,6 +16,7 @@ struct HostOptions {
   std::string address;
   uint64_t seed = 1;  ///< of the disk's crashes and of the identities that it makes
   int64_t drift_ppm = 0;
+  uint64_t sync_us = 80;
   server::Config config;
   server::SnapshotPolicy snapshots;
   LogSink* log_listener = nullptr;
@@ -69,6 +70,7 @@ class Host {
   void take_copy(const Host& other);
   /// While `foreign`, starts a server of another cluster, on a disk that is forgotten afterwards.
   void set_foreign(bool foreign);
+  bool foreign() const { return native_ != nullptr; }
 
   const HostOptions& options() const { return options_; }
   server::Config& config() { return options_.config; }
@@ -80,6 +82,7 @@ class Host {
   uint64_t disk_digest() const;
 
  private:
+  std::unique_ptr<SimDisk> new_disk();
   void adopt(std::unique_ptr<SimDisk> disk);
   Fate judge(const Operation& operation);
 

@@ -35,7 +35,10 @@ class Liveness {
   /// Looks at the world; to be called often, and whenever something was done to it.
   void observe();
   /// The process of this server ended or began.
-  void disturb(uint64_t number) { harmed_us_[number] = world_.now_us(); }
+  void disturb(uint64_t number) {
+    harmed_us_[number] = world_.now_us();
+    identities_.erase(number);
+  }
   /// What was promised and does not hold; empty: nothing.
   std::string judge();
   /// How often a server was found to be owed service, to tell a watch from a blind eye.

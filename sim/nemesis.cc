@@ -8,6 +8,7 @@ namespace doozer::sim {
 namespace {
 
 constexpr uint64_t kAdminHost = 200;  ///< number of the client host that admin writes come from
+constexpr uint64_t kClientHostsMax = 120;  ///< with those that only look after liveness
 constexpr size_t kAdminsKept = 16;
 constexpr uint64_t kBurstWritesMax = 20'000;
 constexpr uint64_t kRoomyBytes = uint64_t{1} << 40U;
@@ -83,13 +84,14 @@ void Nemesis::heal() {
   world_.network().heal(world_.now_us());
   for (uint64_t number = 1; number <= world_.size(); ++number) {
     world_.host(number).trouble() = {};
-    if (!outcasts_.contains(number)) continue;
+    if (!lost_.contains(number)) continue;
     world_.hold(number);
     world_.kill(number);
     world_.host(number).wipe();
     world_.release(number);
   }
   outcasts_.clear();
+  lost_.clear();
 }
 
 std::vector<uint64_t> Nemesis::servers_of(const Who& who) const {
@@ -251,7 +253,15 @@ void Nemesis::swap_disk(const Step& step, uint64_t number, uint64_t end_us) {
     host.set_foreign(true);
     outcasts_.insert(number);
     world_.release(number);
-    return until(end_us, [this, &host, number] {
+    // Clients find nobody there: not all of them know which cluster they mean.
+    PathStep away{.paths = {}, .faults = {.cut = true}};
+    for (uint64_t client = 1; client <= kClientHostsMax; ++client) {
+      away.paths.emplace(ClusterWorld::client_host(client), host.host());
+    }
+    const uint64_t id = next_id_++;
+    set_path_step(id, std::move(away));
+    return until(end_us, [this, &host, number, id] {
+      drop_path_step(id);
       world_.hold(number);
       world_.kill(number);
       host.set_foreign(false);
@@ -260,7 +270,10 @@ void Nemesis::swap_disk(const Step& step, uint64_t number, uint64_t end_us) {
     });
   }
   if (step.kind == StepKind::wipe) host.wipe();
-  if (step.kind == StepKind::rollback && host.restore_saved()) outcasts_.insert(number);
+  if (step.kind == StepKind::rollback && host.restore_saved()) {
+    outcasts_.insert(number);
+    lost_.insert(number);
+  }
   if (step.kind == StepKind::copy) take_copy(servers_of(step.a), number);
   until(end_us, [this, number] { world_.release(number); });
 }
@@ -272,6 +285,7 @@ void Nemesis::take_copy(const std::vector<uint64_t>& sources, uint64_t number) {
   world_.host(number).take_copy(source);
   outcasts_.insert(number);
   outcasts_.insert(sources.front());
+  lost_.insert(number);
 }
 
 // --- By clients

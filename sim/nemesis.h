@@ -74,6 +74,7 @@ class Nemesis {
   std::map<uint64_t, PathStep> path_steps_;
   std::set<uint64_t> full_;
   std::set<uint64_t> outcasts_;
+  std::set<uint64_t> lost_;  ///< outcasts whose disk must not stay
   std::vector<std::unique_ptr<RawClient>> admins_;
 };
 

@@ -113,6 +113,7 @@ std::string to_string(const Plan& plan) {
   text += line("faults", time_text(plan.faults_us));
   text += line("timeout", time_text(plan.timeout_us));
   text += line("pulse", time_text(plan.pulse_us));
+  text += line("sync", time_text(plan.sync_us));
   text += line("latency", time_text(plan.latency_us));
   if (plan.history != 0) text += line("history", std::to_string(plan.history));
   if (plan.snapshot_bytes != 0) text += line("snapshot", std::to_string(plan.snapshot_bytes));

@@ -71,6 +71,7 @@ void Drawing::shape() {
   plan_.faults_us = (4 + rng_.below(10)) * kSecond;
   if (rng_.chance(1, 10)) plan_.faults_us *= 3;
   plan_.latency_us = rng_.chance(1, 4) ? 1'000 + rng_.below(9'000) : 50 + rng_.below(450);
+  plan_.sync_us = rng_.chance(1, 4) ? 100 : 500 + rng_.below(6'000);
   if (rng_.chance(1, 3)) plan_.history = 20 + rng_.below(2'000);
   if (rng_.chance(1, 2)) plan_.snapshot_bytes = (16 + rng_.below(240)) * kKiB;
   if (plan_.slots >= 3) weak_ = 1 + rng_.below(plan_.servers);

@@ -168,6 +168,7 @@ Result<void> parse_line(std::string_view line, Plan& plan) {
       {"faults", &Plan::faults_us, 0},
       {"timeout", &Plan::timeout_us, 0},
       {"pulse", &Plan::pulse_us, 0},
+      {"sync", &Plan::sync_us, 0},
       {"latency", &Plan::latency_us, 0},
       {"history", &Plan::history, UINT32_MAX},
       {"snapshot", &Plan::snapshot_bytes, UINT32_MAX},

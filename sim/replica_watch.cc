@@ -15,16 +15,16 @@ void ReplicaWatch::on_life(uint64_t number, bool alive) {
 
 void ReplicaWatch::on_turn(uint64_t number) {
   Host& host = world_.host(number);
-  if (!host.serving()) return;
+  if (!host.serving() || host.foreign()) return;
   const core::Digests digests = host.process().server().machine().digests();
   const uint64_t index = digests.index.value();
   auto life = lives_.find(number);
   if (life == lives_.end()) {
     const auto facts = facts_of(host);
     if (!facts) return;
-    life =
-        lives_.emplace(number, Life{.server = facts->identity, .incarnation = facts->incarnation})
-            .first;
+    // With the machine's name: a disk may have been copied or rolled back.
+    const std::string server = facts->identity + '@' + host.name();
+    life = lives_.emplace(number, Life{.server = server, .incarnation = host.lives()}).first;
     note(ReplicaNote::Kind::started, life->second, digests);
   } else if (life->second.applied == index) {
     return;

@@ -17,7 +17,8 @@ namespace {
 
 constexpr uint64_t kBootUsMax = 60'000'000;
 constexpr uint64_t kWarmUpUs = 500'000;  ///< of work before the first fault
-constexpr uint64_t kLookUs = 50'000;     ///< between two looks at what was promised
+constexpr uint64_t kThinkUsMax = 40'000;
+constexpr uint64_t kLookUs = 50'000;  ///< between two looks at what was promised
 constexpr uint64_t kQuietUsMax = 30'000'000;
 /// A watch asks for event after event: with thousands of them and long ways that takes its time.
 constexpr uint64_t kWatchPatienceUs = 300'000'000;
@@ -36,6 +37,7 @@ WorkloadOptions workload_of(const Plan& plan, uint64_t seed) {
                           .watchers = 0,
                           .slow_readers = 0,
                           .bursters = 0,
+                          .think_us_max = kThinkUsMax,
                           .pulse_us = plan.pulse_us};
   size_t* const kinds[] = {&options.raw_clients, &options.library_clients, &options.watchers,
                            &options.raw_clients, &options.counters,        &options.watchers,
