@@ -32,7 +32,7 @@ TEST_F(MeshTest, OneSeedIsEnoughForSevenToMeetAndTheyAreToldApart) {
     for (size_t b = 0; b < 7; ++b) {
       if (a == b) continue;
       const PeerInfo info = node(a).peer(id(b));
-      EXPECT_TRUE(info.up && info.direct && !info.damped);
+      EXPECT_TRUE(info.up && info.direct && info.answered && !info.damped);
       EXPECT_EQ(info.hops, 1U);
       EXPECT_EQ(info.address, address(b));
       EXPECT_EQ(info.version, 7U);
@@ -148,7 +148,7 @@ TEST_F(MeshTest, AKilledProcessIsProvenDeadWithinMillisecondsOnceByEveryPeer) {
   kill(1);
   const uint64_t died = now();
   run_for(5'000);
-  for (const size_t i : {0, 2}) {
+  for (const size_t i : {0U, 2U}) {
     ASSERT_EQ(node(i).gone.size(), 1U) << i;
     EXPECT_EQ(node(i).gone[0], std::pair(id(1), Incarnation(1)));
     EXPECT_LE(node(i).gone_us[0] - died, 1'000U);

@@ -27,7 +27,7 @@ TEST_F(MeshTraffic, MessagesOfAllSizesArriveWholeDirectlyAndByRelay) {
       0, 1, kPartBytesMax - 1, kPartBytesMax, kPartBytesMax + 1, 2 * kPartBytesMax, 700'000};
   for (const size_t size : sizes) {
     for (const Channel channel : {Channel::control, Channel::bulk}) {
-      for (const size_t to : {1, 2}) {
+      for (const size_t to : {1U, 2U}) {
         node(to).heard.clear();
         send(0, to, pattern(size, to), channel);
         ASSERT_TRUE(run_until([&] { return !node(to).heard.empty(); }, 3'000'000)) << size;
