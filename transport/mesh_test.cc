@@ -246,6 +246,33 @@ TEST_F(MeshTest, WhoStopsListeningIsNotDead) {
   EXPECT_TRUE(node(0).gone.empty());
 }
 
+TEST_F(MeshTest, ALinkThatWeEndedOurselvesProvesNothing) {
+  start_all(2);
+  ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
+  run_for(1'000'000);
+  node(1).stop_listening();
+  hurts_.corrupt.insert({host(1), host(0)});
+  run_for(100'000);
+  EXPECT_TRUE(hurts_.corrupt.empty());
+  EXPECT_GT(mesh(0).stats().links_down, 0U) << "nonsense ends a link";
+  run_for(2'000'000);
+  EXPECT_TRUE(node(0).gone.empty());
+}
+
+TEST_F(MeshTest, AnAddressThatNeverAnsweredProvesNothing) {
+  start(0, options(0));
+  start(1, options(1));
+  node(1).stop_listening();  // what it tells others to dial is of no use
+  ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
+  run_for(2'000'000);
+  EXPECT_FALSE(node(0).peer(id(1)).answered);
+  EXPECT_TRUE(node(1).peer(id(0)).answered);
+  kill(1);
+  run_for(2'000'000);
+  EXPECT_FALSE(mesh(0).reachable(id(1)));
+  EXPECT_TRUE(node(0).gone.empty());
+}
+
 TEST_F(MeshTest, AfterGoodbyeMessagesStillPass) {
   start_all(2);
   ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
