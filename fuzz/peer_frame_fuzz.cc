@@ -76,11 +76,7 @@ void on_frame(const FrameReader::Frame& frame, Reassembly& reassembly, uint64_t 
   UNREACHABLE();
 }
 
-}  // namespace
-}  // namespace doozer::transport
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace doozer::transport;
+int try_one(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   // The first byte cuts the rest into pieces; its checksums are made right, so that bodies are
   // reached.
@@ -105,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     reader.feed(std::string_view(stream).substr(at, piece));
     FrameReader::Frame frame;
     for (;;) {
-      const doozer::Result<bool> whole = reader.next(frame);
+      const Result<bool> whole = reader.next(frame);
       if (!whole) return 0;
       if (!*whole) break;
       on_frame(frame, reassembly, ++now_us);
@@ -113,4 +109,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CHECK(reader.held() <= kFrameHeadBytes + kFrameBodyBytesMax);
   }
   return 0;
+}
+
+}  // namespace
+}  // namespace doozer::transport
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return doozer::transport::try_one(data, size);
 }

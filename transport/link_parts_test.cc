@@ -99,7 +99,7 @@ TEST(Health, FlapsDampOneSecondDoublingToThirtyAndAreForgiven) {
   TwoEnds ends;
   ends.beats(5);
   EXPECT_FALSE(ends.a.damped(ends.now));
-  for (const uint64_t wanted : {1, 2, 4, 8, 16, 30, 30}) {
+  for (const uint64_t wanted : {1U, 2U, 4U, 8U, 16U, 30U, 30U}) {
     EXPECT_TRUE(ends.a.disconnect(false));
     ends.a.connect(ends.now);
     ends.beats(3);

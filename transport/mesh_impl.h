@@ -33,6 +33,7 @@ class Mesh::Impl final : public ConnectionOwner {
   void start();
   void turn_end();
   void adopt(std::unique_ptr<env::Stream> stream, const std::string& first_bytes);
+  void accept(env::AcceptedStream& accepted);
   void goodbye();
   void stop();
   void forget(const Identity& identity);
@@ -58,6 +59,7 @@ class Mesh::Impl final : public ConnectionOwner {
   void on_lost(Connection& connection, const Error& why) override;
 
   // --- mesh.cc
+  void note_crowd(const std::string& from);
   void tick();
   void tick_peer(Peer& peer, uint64_t now, bool late);
   void dial_due(uint64_t now);

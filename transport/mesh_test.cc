@@ -32,7 +32,7 @@ TEST_F(MeshTest, OneSeedIsEnoughForSevenToMeetAndTheyAreToldApart) {
     for (size_t b = 0; b < 7; ++b) {
       if (a == b) continue;
       const PeerInfo info = node(a).peer(id(b));
-      EXPECT_TRUE(info.up && info.direct && !info.damped);
+      EXPECT_TRUE(info.up && info.direct && info.answered && !info.damped);
       EXPECT_EQ(info.hops, 1U);
       EXPECT_EQ(info.address, address(b));
       EXPECT_EQ(info.version, 7U);
@@ -148,7 +148,7 @@ TEST_F(MeshTest, AKilledProcessIsProvenDeadWithinMillisecondsOnceByEveryPeer) {
   kill(1);
   const uint64_t died = now();
   run_for(5'000);
-  for (const size_t i : {0, 2}) {
+  for (const size_t i : {0U, 2U}) {
     ASSERT_EQ(node(i).gone.size(), 1U) << i;
     EXPECT_EQ(node(i).gone[0], std::pair(id(1), Incarnation(1)));
     EXPECT_LE(node(i).gone_us[0] - died, 1'000U);
@@ -243,6 +243,33 @@ TEST_F(MeshTest, WhoStopsListeningIsNotDead) {
   node(1).stop_listening();
   run_for(5'000'000);
   EXPECT_TRUE(mesh(0).reachable(id(1)));
+  EXPECT_TRUE(node(0).gone.empty());
+}
+
+TEST_F(MeshTest, ALinkThatWeEndedOurselvesProvesNothing) {
+  start_all(2);
+  ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
+  run_for(1'000'000);
+  node(1).stop_listening();
+  hurts_.corrupt.insert({host(1), host(0)});
+  run_for(100'000);
+  EXPECT_TRUE(hurts_.corrupt.empty());
+  EXPECT_GT(mesh(0).stats().links_down, 0U) << "nonsense ends a link";
+  run_for(2'000'000);
+  EXPECT_TRUE(node(0).gone.empty());
+}
+
+TEST_F(MeshTest, AnAddressThatNeverAnsweredProvesNothing) {
+  start(0, options(0));
+  start(1, options(1));
+  node(1).stop_listening();  // what it tells others to dial is of no use
+  ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
+  run_for(2'000'000);
+  EXPECT_FALSE(node(0).peer(id(1)).answered);
+  EXPECT_TRUE(node(1).peer(id(0)).answered);
+  kill(1);
+  run_for(2'000'000);
+  EXPECT_FALSE(mesh(0).reachable(id(1)));
   EXPECT_TRUE(node(0).gone.empty());
 }
 
