@@ -270,6 +270,7 @@ class Core {
   void begin_doubt(LogTrust trust, Index doubtful_to);
   void hear_for_trust(const LeaderHead& head);
   void settle_if_caught_up();
+  bool two_voters() const;
   void settle();
 
   // Fixed after construction.
