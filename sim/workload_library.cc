@@ -3,14 +3,19 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/types.h"
 
 namespace doozer::sim::workload {
 namespace {
 
 constexpr int64_t kDirectoryRevision = -2;  // as STAT tells it
 
-Options options_of(const WorkloadOptions& given, std::vector<std::string> servers) {
+Options options_of(const Shared& shared, std::vector<std::string> servers) {
+  const WorkloadOptions& given = shared.options;
   Options options;
+  if (!shared.cluster.empty()) {
+    options.cluster_id = Identity::from_bytes(shared.cluster).to_string();
+  }
   options.addresses = std::move(servers);
   options.request_timeout = Duration(given.give_up_us);
   options.silence_max = Duration(given.give_up_us);
@@ -34,8 +39,8 @@ Outcome outcome_of(Code code, bool write) {
 LibraryAccess::LibraryAccess(Shared& shared, const ClientHost& host, uint64_t client, uint64_t seed,
                              std::vector<std::string> servers)
     : shared_(shared), host_(host), client_(client), session_(++shared.sessions) {
-  auto core = client::Core::make(*host.clock, *host.net,
-                                 options_of(shared.options, std::move(servers)), seed);
+  auto core =
+      client::Core::make(*host.clock, *host.net, options_of(shared, std::move(servers)), seed);
   CHECK(core.has_value());
   core_ = std::move(*core);
 }
@@ -63,7 +68,11 @@ template <typename T, typename Fill>
 client::Then<T> LibraryAccess::ending(size_t id, Done done, Fill fill) {
   return [this, id, done = std::move(done), fill](Result<T> result) mutable {
     if (result) {
-      if constexpr (!std::is_void_v<T>) fill(shared_.op(id), std::move(*result));
+      if constexpr (std::is_void_v<T>) {
+        fill(shared_.op(id));
+      } else {
+        fill(shared_.op(id), std::move(*result));
+      }
       finish(id, nullptr, done);
     } else {
       finish(id, &result.error(), done);

@@ -181,6 +181,11 @@ void RawAccess::on_answer(const wire::ResponseView& answer) {
   if (found == sent_.end()) return;
   Pending pending = std::move(found->second);
   sent_.erase(found);
+  if (shared_.is_foreign(answer)) {
+    // Nothing happened in our cluster, whatever that server says.
+    break_off();
+    return finish(std::move(pending), Outcome::failed);
+  }
   Op& op = shared_.op(pending.id);
   decode(answer, op);
   if (!answer.err_code) return finish(std::move(pending), Outcome::ok);

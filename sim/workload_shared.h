@@ -12,7 +12,9 @@
 
 #include "base/function.h"
 #include "base/rng.h"
+#include "base/types.h"
 #include "sim/workload.h"
+#include "wire/doozer.h"
 
 namespace doozer::sim::workload {
 
@@ -36,6 +38,13 @@ struct Shared {
   /// Counts the outcome and keeps the operation's end.
   void complete(size_t id, const ClientHost& host, Outcome outcome);
   Op& op(size_t id) { return history.ops[id]; }
+  /// An answer from a server of another cluster, which stands at the address of one of ours: the
+  /// library refuses such servers by itself. The first answer of all decides which is ours.
+  bool is_foreign(const wire::ResponseView& answer) {
+    const std::string_view told = answer.cluster.value_or("");
+    if (cluster.empty() && told.size() == Identity::kSize) cluster = told;
+    return !told.empty() && told != cluster;
+  }
   WatchNote& note(size_t stream, WatchNote note) {
     return history.streams[stream].notes.emplace_back(std::move(note));
   }
@@ -47,7 +56,8 @@ struct Shared {
   WorkloadStatistics statistics = {};
   std::map<std::string, Success> successes = {};
   uint64_t sessions = 0;
-  uint64_t values = 0;  ///< made so far: each is unique
+  uint64_t values = 0;       ///< made so far: each is unique
+  std::string cluster = {};  ///< the ten bytes of its identity, once known
   bool stopped = false;
   std::shared_ptr<const bool> alive = std::make_shared<const bool>(true);
 };

@@ -43,6 +43,14 @@ class World {
     ASSERT_TRUE(process_->start());
   }
   void kill_server() { process_.reset(); }
+  /// At the address of ours.
+  void start_foreign_server() {
+    ServerProcessOptions foreign = server_;
+    foreign.seed = 77;
+    foreign.start_us = clock_.now_us();
+    process_ = std::make_unique<ServerProcess>(network_, foreign_disk_, foreign);
+    ASSERT_TRUE(process_->start());
+  }
   void step() {
     const auto theirs = process_ == nullptr ? std::nullopt : process_->clock().next_us();
     const auto ours = clock_.next_us();
@@ -79,6 +87,7 @@ class World {
  private:
   SimNetwork network_;
   SimDisk disk_;
+  SimDisk foreign_disk_{SimDiskOptions{.seed = 77}};
   SimClock clock_;
   ServerProcessOptions server_;
   History history_;
@@ -153,6 +162,23 @@ TEST(Workload, AWriteUnderWayWhenTheServerDiesIsUnknownAndWatchesGoOn) {
     ASSERT_FALSE(stream.notes.empty());
     EXPECT_EQ(stream.notes.back().kind, WatchNote::Kind::through) << stream.glob;
   }
+  const Verdict verdict = judge(world.history());
+  EXPECT_TRUE(verdict.ok()) << verdict.to_string();
+}
+
+TEST(Workload, AServerOfAnotherClusterIsLeftAlone) {
+  World world({});
+  world.workload().start();
+  world.run_for(kSecond);
+  world.kill_server();
+  world.start_foreign_server();
+  const uint64_t foreign_us = world.now_us();
+  world.run_for(2 * kSecond);
+  EXPECT_FALSE(world.workload().succeeded_since(world.address(), foreign_us));
+  world.kill_server();
+  world.start_server();
+  world.run_for(kSecond);
+  world.finish();
   const Verdict verdict = judge(world.history());
   EXPECT_TRUE(verdict.ok()) << verdict.to_string();
 }

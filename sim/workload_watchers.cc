@@ -173,6 +173,7 @@ void RawWatchActor::ask() {
 }
 
 void RawWatchActor::on_answer(const wire::ResponseView& answer) {
+  if (shared_.is_foreign(answer)) return connect_later();
   if (answer.err_code) {
     if (wire::error_of(answer).code != Code::too_late) return connect_later();
     learning_ = true;

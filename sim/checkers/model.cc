@@ -62,6 +62,7 @@ void Model::see(Change change, Report& report) {
     if (known.path != change.path) continue;
     known.seen_us = std::min(known.seen_us, change.seen_us);
     if (!known.value) known.value = change.value;
+    if (known.sub < 0) known.sub = change.sub;
     if (known.kind != change.kind || (change.value && *known.value != *change.value)) {
       report.add("model.two_contents", "revision " + std::to_string(change.revision) + " of " +
                                            quote(name(change.path)) + " is " +
@@ -273,8 +274,10 @@ std::vector<const Change*> Model::at(int64_t revision) const {
   for (const Change* change = first_at(revision); change != nullptr; change = next_at(*change)) {
     found.push_back(change);
   }
-  std::sort(found.begin(), found.end(),
-            [](const Change* a, const Change* b) { return a->sub < b->sub; });
+  std::sort(found.begin(), found.end(), [](const Change* a, const Change* b) {
+    // As unsigned numbers, so that -1 is the last.
+    return static_cast<uint64_t>(a->sub) < static_cast<uint64_t>(b->sub);
+  });
   return found;
 }
 

@@ -31,7 +31,8 @@ struct Change {
   std::optional<std::string_view> value = std::nullopt;
   uint64_t seen_us = kNever;                ///< when it was first seen
   std::optional<size_t> op = std::nullopt;  ///< the SET that made it, if known
-  int64_t sub = 0;                          ///< its place among the changes of that revision
+  /// Its place among the changes of that revision; -1: not known.
+  int64_t sub = -1;
 };
 
 class Model {
@@ -41,7 +42,8 @@ class Model {
 
   /// The highest revision of which anything is known.
   int64_t newest() const { return static_cast<int64_t>(first_.size()) - 1; }
-  /// The changes of one revision in the order of their subs; empty for holes and beyond newest().
+  /// The changes of one revision in the order of their subs, those without one last; empty for
+  /// holes and beyond newest().
   std::vector<const Change*> at(int64_t revision) const;
   /// The same one after the other, in no order of meaning; nullptr: no (further) one.
   const Change* first_at(int64_t revision) const;

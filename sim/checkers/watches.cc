@@ -100,12 +100,14 @@ void WatchCheck::take_event(const WatchNote& note) {
   expect_nothing_before(note.revision, note.sub, note);
   // Which of the revision's matching changes is this?
   int64_t place = 0;
-  for (const Change* change : model_.at(note.revision)) {
+  const std::vector<const Change*> changes = model_.at(note.revision);
+  for (const Change* change : changes) {
     if (!matches(change->path)) continue;
     if (model_.name(change->path) == note.path) break;
     ++place;
   }
-  if (place != note.sub) {
+  const bool order_known = changes.size() == 1 || changes.back()->sub >= 0;
+  if (order_known && place != note.sub) {
     add("watch.wrong_sub", note, what + " is number " + std::to_string(place) + " there");
   }
   revision_ = note.revision;
