@@ -32,19 +32,29 @@ constexpr size_t kUnsentBytesSoft =
     1 * kMiB;  ///< above: no further request of the connection is begun
 constexpr uint64_t kUnsentStallUsMax =
     30'000'000;  ///< a client that takes no byte for so long is cut
+// Of all connections together: above the first, none that has unsent bytes begins a request; above
+// the second, those with the most are cut.
+constexpr size_t kUnsentBytesAllSoft = 512 * kMiB;
+constexpr size_t kUnsentBytesAllMax = 1024 * kMiB;
 constexpr uint64_t kFrameCompleteUsMax = 30'000'000;  ///< a begun frame must be whole by then
 constexpr uint64_t kHandshakeUsMax = 10'000'000;
+constexpr uint64_t kHandshakePatienceUs =
+    1'000'000;  ///< when all places are taken, one that hangs so long gives its place up
 constexpr size_t kReadChunkBytes = 64 * kKiB;      ///< read at most so much of a socket in a turn
 constexpr size_t kListCursorsPerConnection = 8;    ///< GETDIR and WALK listings that stay O(n)
 constexpr uint64_t kGracefulForwardUs = 200'000;   ///< a stopping server still takes writes so long
-constexpr uint64_t kGracefulLingerUs = 1'000'000;  ///< and waits so long for peers to close
+constexpr uint64_t kGracefulLingerUs = 1'000'000;  ///< and waits so long for peers to close, or
+                                                   ///< to take a byte of their answers,
+constexpr uint64_t kGracefulAnswersUs = 5'000'000;  ///< and so long for them to take all
+constexpr size_t kDescriptorsReserved =
+    64;  ///< of the process's limit: the disk's, not for clients
 
 // --- Turns of the loop
 // ----------------------------------------------------------------------------
 constexpr uint64_t kLoopTurnMaxMs = 5;
 constexpr uint64_t kClientsPerTurnUs =
-    2'000;  ///< handling clients' bytes stops after so much of a turn
-constexpr uint64_t kSlicesPerTurnUs = 1'500;  ///< no further posted slice is begun after so much of
+    1'000;  ///< reading clients' bytes stops after so much of a turn; so does answering them
+constexpr uint64_t kSlicesPerTurnUs = 1'000;  ///< no further posted slice is begun after so much of
                                               ///< a turn; the rest go first next turn
 constexpr int64_t kSliceSteps = 500;          ///< one slice of a cursor (base/budget.h)
 constexpr size_t kHandshakesPerTurn = 2;
@@ -87,6 +97,11 @@ constexpr size_t kSlotsMax = 32;
 static_assert(kUnsentBytesSoft + 2 * (kValueBytesMax + kFrameOverheadBytes) + kReadChunkBytes <
                   8 * kMiB,
               "a client that reads nothing costs less than 8 MiB");
+static_assert(kUnsentBytesAllSoft < kUnsentBytesAllMax);
+static_assert(kHandshakePatienceUs < kHandshakeUsMax);
+static_assert(kGracefulLingerUs < kGracefulAnswersUs);
+static_assert(2 * kClientsPerTurnUs + kSlicesPerTurnUs < kLoopTurnMaxMs * 1'000 * 2 / 3,
+              "proposing and applying, and each part's last item, need the rest of a turn");
 static_assert(kSegmentBytesMin >= 16 * kKiB);
 static_assert(kSegmentBytes > kCommandBytesMax, "an entry fits into one segment");
 static_assert(kLinkDownUs * 2 < kElectionTimeoutMinUs);

@@ -3,13 +3,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "bench/histogram.h"
+#include "bench/process_cpu.h"
 #include "io/loop.h"
 #include "io/net.h"
 #include "wire/doozer.h"
@@ -24,18 +23,6 @@ struct FanoutOptions {
   size_t rounds = 50;
   int server_pid = 0;
 };
-
-uint64_t process_cpu_us(int pid) {
-  uint64_t total_ns = 0;
-  std::error_code error;
-  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
-  for (const auto& entry : std::filesystem::directory_iterator(tasks, error)) {
-    std::ifstream stat(entry.path() / "schedstat");
-    uint64_t on_cpu_ns = 0;
-    if (stat >> on_cpu_ns) total_ns += on_cpu_ns;
-  }
-  return total_ns / 1000;
-}
 
 [[noreturn]] void die(const std::string& why) {
   std::fprintf(stderr, "doozer-fanout: %s\n", why.c_str());

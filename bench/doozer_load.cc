@@ -10,8 +10,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -19,6 +17,7 @@
 
 #include "base/rng.h"
 #include "bench/histogram.h"
+#include "bench/process_cpu.h"
 #include "io/loop.h"
 #include "io/net.h"
 #include "wire/doozer.h"
@@ -40,19 +39,6 @@ struct LoadOptions {
   bool json = false;
   std::vector<int> server_pids;
 };
-
-// CPU time of a process in microseconds, from /proc; 0 if it is gone.
-uint64_t process_cpu_us(int pid) {
-  uint64_t total_ns = 0;
-  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(tasks, error)) {
-    std::ifstream stat(entry.path() / "schedstat");
-    uint64_t on_cpu_ns = 0;
-    if (stat >> on_cpu_ns) total_ns += on_cpu_ns;
-  }
-  return total_ns / 1000;
-}
 
 uint64_t own_cpu_us() {
   rusage usage{};

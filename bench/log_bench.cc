@@ -9,10 +9,8 @@
 #include "storage/wal_format.h"
 #include "storage/wal_recovery.h"
 
+namespace doozer::storage {
 namespace {
-
-using namespace doozer;           // NOLINT(google-build-using-namespace): a program of its own
-using namespace doozer::storage;  // NOLINT(google-build-using-namespace)
 
 Ownership owner() {
   std::array<uint8_t, Identity::kSize> bytes{};
@@ -119,5 +117,6 @@ void replay(benchmark::State& state) {
 BENCHMARK(replay)->Arg(40)->Arg(256)->Unit(benchmark::kMillisecond);
 
 }  // namespace
+}  // namespace doozer::storage
 
 BENCHMARK_MAIN();

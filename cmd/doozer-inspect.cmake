@@ -16,6 +16,7 @@ target_compile_definitions(doozer-inspect PRIVATE DOOZER_VERSION="${PROJECT_VERS
 if(TARGET doozer_core AND EXISTS ${PROJECT_SOURCE_DIR}/sim/storage_harness.cc)
   doozer_tests(inspect
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_inspect_test.cc
+            ${CMAKE_CURRENT_LIST_DIR}/doozer_inspect_repair_test.cc
             ${PROJECT_SOURCE_DIR}/sim/storage_harness.cc
     DEPS inspect sim storage core raft env base)
 endif()

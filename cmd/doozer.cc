@@ -62,7 +62,9 @@ void tell_connection(const ConnectionEvent& event) {
 int run(const Invocation& invocation) {
   Style style{.json = invocation.json, .colour = !invocation.json && output_takes_colour()};
   Style error_style{.json = invocation.json, .colour = !invocation.json && error_takes_colour()};
-  const auto complain = [&](const Error& error, bool connected) {
+  const std::string argument = invocation.arguments.empty() ? "" : invocation.arguments[0];
+  const auto complain = [&](const Error& found, bool connected) {
+    const Error error = told_of(*invocation.command, argument, found);
     write_error(format_error(error, hint_for(*invocation.command, error, connected), error_style));
     return exit_status(error, connected);
   };

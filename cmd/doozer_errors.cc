@@ -1,4 +1,8 @@
-// Which exit status and which advice belongs to an error: one table each.
+// Which exit status and which advice belongs to an error, one table each; and its text.
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
 #include "cmd/doozer_format.h"
 
 namespace doozer::cli {
@@ -96,6 +100,26 @@ std::string hint_for(const CommandRow& command, const Error& error, bool connect
     case Code::other: return {};
   }
   return {};
+}
+
+Error told_of(const CommandRow& command, std::string_view argument, Error error) {
+  const std::string_view message = error.message;
+  const std::string quoted = quote(argument);
+  // The verb of the request: letters, before the path.
+  const size_t space = message.find(' ');
+  if (space == std::string_view::npos) return error;
+  const bool verb = std::all_of(message.begin(), message.begin() + static_cast<ptrdiff_t>(space),
+                                [](char c) { return c >= 'a' && c <= 'z'; });
+  std::string_view rest = message.substr(space + 1);
+  const std::string context = quoted + ": ";
+  if (!verb || !rest.starts_with(context)) return error;
+  rest.remove_prefix(context.size());
+  std::string told(command.name);
+  // The server's words may name the path themselves.
+  told += rest.starts_with("path " + quoted) ? ": " : " " + context;
+  told += rest;
+  error.message = std::move(told);
+  return error;
 }
 
 }  // namespace doozer::cli

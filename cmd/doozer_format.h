@@ -61,6 +61,9 @@ std::string format_error(const Error& error, std::string_view hint, const Style&
 ExitStatus exit_status(const Error& error, bool connected);
 /// What the user may do about it; empty if nothing sensible can be said.
 std::string hint_for(const CommandRow& command, const Error& error, bool connected);
+/// The library's text `VERB "PATH": path "PATH": why` in the words of who typed the command, whose
+/// first argument PATH is: `COMMAND: path "PATH": why`. Other texts stay.
+Error told_of(const CommandRow& command, std::string_view argument, Error error);
 
 /// True if `path` is `root` or below it.
 bool is_below(std::string_view path, std::string_view root);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cmd/doozer_json.h"
+#include "cmd/doozer_table.h"
 
 namespace doozer::cli {
 namespace {
@@ -152,6 +153,34 @@ TEST(DoozerJson, Base64IsExactBothWays) {
   for (const char* bad :
        {"Z", "Zg=", "Zg==Zg==", "Z===", "====", "Zm9v Zg", "Zh==", "Zm9=", "\xFFm9v"}) {
     EXPECT_FALSE(base64_decode(bad)) << bad;
+  }
+}
+
+TEST(DoozerErrors, TellTheCommandAndNameThePathOnce) {
+  struct Case {
+    const char* command;
+    const char* argument;
+    const char* from_library;
+    const char* told;
+  };
+  for (const Case& one : {
+           Case{"add", "/x", "set \"/x\": path \"/x\": revision 8 is not at most 0",
+                "add: path \"/x\": revision 8 is not at most 0"},
+           Case{"touch", "/d", "get \"/d\": path \"/d\" is a directory",
+                "touch: path \"/d\" is a directory"},
+           Case{"set", "/x", "set \"/x\": busy", "set \"/x\": busy"},
+           Case{"add", "/x", "set \"/x\": path \"/x/y\": why", "add \"/x\": path \"/x/y\": why"},
+           Case{"add", "a\n", "set \"a\\x0a\": path \"a\\x0a\": why", "add: path \"a\\x0a\": why"},
+           // Not of that shape: as they came.
+           Case{"add", "/x", "set \"/y\": path \"/y\": why", "set \"/y\": path \"/y\": why"},
+           Case{"add", "/x", "connection to 127.0.0.1:1 lost", "connection to 127.0.0.1:1 lost"},
+           Case{"rev", "", "", ""},
+       }) {
+    const CommandRow* const command = find_command(one.command);
+    ASSERT_NE(command, nullptr);
+    const Error told = told_of(*command, one.argument, {Code::conflict, one.from_library});
+    EXPECT_EQ(told.message, one.told);
+    EXPECT_EQ(told.code, Code::conflict);
   }
 }
 

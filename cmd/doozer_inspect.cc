@@ -14,6 +14,7 @@
 #include "io/disk.h"
 #include "io/entropy.h"
 #include "storage/bytes_disk.h"
+#include "storage/repair_file.h"
 
 namespace doozer::inspect {
 namespace {
@@ -75,7 +76,9 @@ Result<int> inspect_segment_file(env::Disk& disk, const std::string& name,
                                  const PrintOptions& options) {
   TRY_ASSIGN(std::string bytes, env::read_file(disk, name, kSegmentFileBytesMax));
   auto number = storage::segment_number_of(bytes);
-  if (!number) number = storage::parse_segment_name(name).value_or(1);
+  std::string_view plain = name;
+  if (plain.ends_with(storage::kDamagedSuffix)) plain.remove_suffix(storage::kDamagedSuffix.size());
+  if (!number) number = storage::parse_segment_name(plain).value_or(1);
   storage::BytesDisk memory(storage::segment_path(*number), std::move(bytes));
   storage::RecordVisitor nobody = [](const storage::Record&, size_t, uint32_t) {};
   TRY_ASSIGN(

@@ -4,6 +4,7 @@
 
 #include "core/write_tag.h"
 #include "storage/identity_file.h"
+#include "storage/repair_file.h"
 #include "storage/snapshot_reader.h"
 #include "storage/wal_recovery.h"
 
@@ -58,11 +59,61 @@ Result<void> read_identity_files(env::Disk& disk, DirectoryFinding& found) {
   return {};
 }
 
+/// True if the log began anew behind `index`: a start then gives the received snapshot its name.
+bool log_stands_behind(const DirectoryFinding& found, Index index) {
+  return std::any_of(
+      found.log.runs.begin(), found.log.runs.end(),
+      [index](const storage::Run& run) { return run.from_header && run.first == index + 1; });
+}
+
+Result<void> read_received(env::Disk& disk, const std::string& path, Index index,
+                           DirectoryFinding& found) {
+  if (!log_stands_behind(found, index)) {
+    found.notes.push_back("file \"" + path +
+                          "\" was received and never installed, a start removes it");
+    return {};
+  }
+  TRY_ASSIGN(SnapshotFinding snapshot, read_snapshot(disk, path, nullptr));
+  found.notes.push_back("file \"" + path + "\" was received, a start installs it");
+  if (!snapshot.damage.empty()) found.damages.push_back(snapshot.damage);
+  found.snapshots.push_back(std::move(snapshot));
+  return {};
+}
+
+/// What a member found damaged at a start, and nothing has made up for since.
+Result<void> read_repair_note(env::Disk& disk, DirectoryFinding& found) {
+  auto note = storage::read_repair(disk);
+  if (!note) {
+    if (!is_finding(note.error())) return fail(std::move(note).error());
+    found.damages.push_back(note.error().message);
+    return {};
+  }
+  auto aside = storage::damaged_segments(disk);
+  if (!aside && aside.error().code != Code::not_found) return fail(std::move(aside).error());
+  if (*note) {
+    found.damages.push_back("under repair, entries may be missing: " + (*note)->damage);
+    if ((*note)->vote_lost) {
+      found.notes.emplace_back("a vote may be lost: the newest term and vote did not read");
+    }
+  }
+  if (!aside) return {};
+  for (const std::string& path : *aside) {
+    found.notes.push_back("file \"" + path +
+                          (*note ? "\" was set aside by the repair: doozer-inspect reads it, too"
+                                 : "\" is left of a repair, a start removes it"));
+  }
+  return {};
+}
+
 Result<void> read_snapshots(env::Disk& disk, DirectoryFinding& found) {
   auto names = disk.list("snap");
   if (!names && names.error().code != Code::not_found) return fail(std::move(names).error());
   if (!names) return {};
   for (const std::string& name : *names) {
+    if (const auto received = storage::parse_received_name(name)) {
+      TRY(read_received(disk, "snap/" + name, *received, found));
+      continue;
+    }
     const auto index = storage::parse_snapshot_name(name);
     if (!index) {
       found.notes.push_back("file \"snap/" + name + "\" is not a snapshot");
@@ -215,6 +266,7 @@ Result<DirectoryFinding> read_directory(env::Disk& disk) {
       found.damages.push_back(segment.path + ": of a later start than file \"incarnation\"");
   }
   TRY(read_snapshots(disk, found));
+  TRY(read_repair_note(disk, found));
   TRY(ask_recovery(disk, found));
   const Source source = best_source(found);
   auto machine = rebuild(disk, source);

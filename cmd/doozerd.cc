@@ -13,6 +13,7 @@
 #include "cmd/doozerd_flags.h"
 #include "io/descriptors.h"
 #include "io/disk.h"
+#include "io/early_signals.h"
 #include "io/entropy.h"
 #include "io/lanes.h"
 #include "io/log_sink.h"
@@ -53,15 +54,20 @@ class Process {
         logger_(sink_, context_, config_.log_level) {}
 
   int run() {
-    if (auto prepared = prepare(); !prepared) return complain(prepared.error(), kExitRuntime);
+    if (auto prepared = prepare(); !prepared) {
+      leave_as_found();
+      return complain(prepared.error(), kExitRuntime);
+    }
     for (const std::string& warning : invocation_.configured.warnings) {
       logger_.warn("configuration", {{"warning", std::string_view(warning)}});
     }
     auto started = server_->start([this] { on_serving(); },
                                   [this](const Result<void>& how) { on_stopped(how); });
+    early_signals_.reset();
     if (!started) {
       logger_.error("cannot_start", {{"data_dir", std::string_view(config_.data_dir)},
                                      {"error", std::string_view(started.error().message)}});
+      leave_as_found();
       return started.error().code == Code::bad_argument ? kExitUsage : kExitRuntime;
     }
     loop_->run();
@@ -77,6 +83,8 @@ class Process {
     TRY_ASSIGN(loop_, io::Loop::create());
     // Before any thread is started: they inherit which signals are theirs.
     TRY_ASSIGN(signals_, io::Signals::watch(*loop_, [this](int number) { on_signal(number); }));
+    TRY_ASSIGN(early_signals_,
+               io::EarlySignals::watch([this](int number) { on_early_signal(number); }));
     TRY_ASSIGN(disk_, io::RealDisk::open_directory(config_.data_dir, true));
     TRY_ASSIGN(lanes_, io::ThreadLanes::start(*loop_));
     if (config_.tls()) {
@@ -93,6 +101,7 @@ class Process {
     options.version = DOOZER_VERSION;
     options.fresh_cluster = io::random_identity();
     options.fresh_identity = io::random_identity();
+    options.seed = io::random_u64();
     options.snapshots.log_bytes = config_.snapshot_log_bytes;
     options.loop_figures = [this] { return loop_figures(); };
     server_ = std::make_unique<server::Server>(
@@ -100,6 +109,11 @@ class Process {
             .clock = *loop_, .disk = *disk_, .lanes = *lanes_, .net = *net_, .log_sink = sink_},
         std::move(options));
     return {};
+  }
+
+  // What refuses to start has made no data directory, and no lock in one that was empty.
+  void leave_as_found() {
+    if (disk_ != nullptr) disk_->undo_start();
   }
 
   server::LoopFigures loop_figures() const {
@@ -123,6 +137,14 @@ class Process {
   }
 
   void on_serving() { notifier_.ready("serving on " + server_->address()); }
+
+  // While the log is read nothing is served and nothing can be lost: what is on the disk bears an
+  // end at any moment. On a thread of its own.
+  void on_early_signal(int number) {
+    logger_.info("stopped_while_starting", {{"signal", number}});
+    notifier_.stopping();
+    std::_Exit(kExitOk);
+  }
 
   void on_signal(int number) {
     if (number == SIGHUP) {
@@ -173,6 +195,7 @@ class Process {
   std::unique_ptr<io::TlsServer> tls_;
   std::unique_ptr<io::RealNet> net_;
   std::unique_ptr<server::Server> server_;
+  std::unique_ptr<io::EarlySignals> early_signals_;  ///< until the loop turns
   int stop_signal_ = 0;
   int exit_code_ = kExitOk;
 };

@@ -89,25 +89,74 @@ uint64_t History::find(Position position) const {
   return first_ + static_cast<uint64_t>(found - events_.begin());
 }
 
-/// Events with a revision below this one may go.
-Revision History::trim_to() {
+/// Forgets pins that nobody refers to any more, and gives up those for which too much is held.
+void History::look_at_pins() {
   std::erase_if(pins_, [](const std::shared_ptr<Pin>& pin) { return pin.use_count() == 1; });
-  Revision limit = oldest_;
-  if (bytes_ - kept_bytes_ > kPinnedBytesMax) {
+  if (held_bytes_ > kPinnedBytesMax) {
     for (const std::shared_ptr<Pin>& pin : pins_) {
       pin->lost = true;
       PROBE("core_pin_lost");
     }
     pins_.clear();
   }
-  for (const std::shared_ptr<Pin>& pin : pins_) {
-    limit = std::min(limit, pin->revision + 1);
-  }
-  return limit;
 }
 
-bool History::trim_one() {
-  if (events_.empty() || events_.front().revision >= trim_to()) {
+std::shared_ptr<Pin> History::pin() {
+  look_at_pins();
+  if (pins_.empty()) {
+    ++pin_sets_;  // what is held until now is not for this one
+  }
+  pins_.push_back(std::make_shared<Pin>(Pin{.revision = newest_, .passed = {}, .lost = false}));
+  return pins_.back();
+}
+
+/// Whether a pin needs the version that the event replaced. It needs a tombstone only in front of
+/// what is held for an older pin, which would come to light.
+bool History::is_pinned(const Event& event) const {
+  const Version* old = event.change.version->older;
+  if (old == nullptr || (!old->live() && old->older == nullptr)) {
+    return false;
+  }
+  return std::any_of(pins_.begin(), pins_.end(), [&](const std::shared_ptr<Pin>& pin) {
+    return old->modified <= pin->revision && pin->revision < event.revision &&
+           event.change.node->key() >= pin->passed;
+  });
+}
+
+void History::hold(Node& node, size_t bytes) {
+  Held& held = held_[&node];
+  if (held.versions == 0) {
+    held.since = pin_sets_;
+    held_order_.push_back({.node = &node, .since = pin_sets_});
+  }
+  ++held.versions;
+  held.bytes += bytes;
+  held_bytes_ += bytes;
+}
+
+/// Lets go of the event's change and of what it replaced.
+void History::retire(const Event& event) {
+  Node& node = *event.change.node;
+  const bool pinned = !pins_.empty() && is_pinned(event);
+  auto held = held_.empty() ? held_.end() : held_.find(&node);
+  if (pinned && held != held_.end() && held->second.since != pin_sets_) {
+    release_held(node);  // of pins that are gone
+    held = held_.end();
+  }
+  const size_t versions = held == held_.end() ? 0 : held->second.versions;
+  const size_t bytes = pinned ? version_bytes(event.change.version->older->size) : 0;
+  const bool dead = tree_.retire(event.change, versions, pinned);
+  if (pinned) {
+    hold(node, bytes);
+  }
+  if (pinned || versions > 0) {
+    held_[&node].tombstone = dead ? node.newest() : nullptr;
+  }
+}
+
+/// Lets go of the next event that nobody may ask for.
+bool History::trim_event() {
+  if (events_.empty() || events_.front().revision >= oldest_) {
     return false;
   }
   const Event event = events_.front();
@@ -115,9 +164,36 @@ bool History::trim_one() {
   ++first_;
   bytes_ -= event.cost;
   if (event.change.node != nullptr) {
-    tree_.retire(event.change);
+    retire(event);
   }
   return true;
+}
+
+void History::release_held(Node& node) {
+  const auto found = held_.find(&node);
+  const Held held = found->second;
+  held_.erase(found);
+  held_bytes_ -= held.bytes;
+  tree_.release_held(node, held.versions, held.tombstone);
+}
+
+/// Lets go of the next file that no pin needs any more.
+bool History::release_one() {
+  if (held_order_.empty() || (!pins_.empty() && held_order_.front().since == pin_sets_)) {
+    return false;
+  }
+  const HeldNode next = held_order_.front();
+  held_order_.pop_front();
+  if (const auto found = held_.find(next.node);
+      found != held_.end() && found->second.since == next.since) {
+    release_held(*next.node);
+  }
+  return true;
+}
+
+bool History::trim_one() {
+  look_at_pins();
+  return trim_event() || release_one();
 }
 
 bool History::trim(size_t events) {
@@ -126,33 +202,33 @@ bool History::trim(size_t events) {
       return false;
     }
   }
-  return !events_.empty() && events_.front().revision < trim_to();
+  return true;
 }
 
 bool History::trim(Budget& budget) {
   while (!budget.empty()) {
-    const size_t bytes = events_.empty() ? 0 : events_.front().cost;
+    const size_t before = bytes();
     if (!trim_one()) {
       return false;
     }
-    budget.spend(1 + static_cast<int64_t>(bytes / kFreedBytesPerStep));
+    const size_t freed = before - std::min(before, bytes());
+    budget.spend(1 + static_cast<int64_t>(freed / kFreedBytesPerStep));
   }
-  return !events_.empty() && events_.front().revision < trim_to();
-}
-
-std::shared_ptr<Pin> History::pin(Revision revision) {
-  pins_.push_back(std::make_shared<Pin>(Pin{.revision = revision, .lost = false}));
-  return pins_.back();
+  return true;
 }
 
 bool History::release(Budget& budget) {
+  for (; !held_order_.empty() && !budget.empty(); budget.spend()) {
+    held_.erase(held_order_.front().node);
+    held_order_.pop_front();
+  }
   while (!events_.empty() && !budget.empty()) {
     budget.spend();
     for (int i = 0; i < 16 && !events_.empty(); ++i) {
       events_.pop_front();  // a plain record: sixteen are one step
     }
   }
-  return !events_.empty();
+  return !events_.empty() || !held_order_.empty();
 }
 
 }  // namespace doozer::core

@@ -15,7 +15,7 @@ class ImageWriterImpl final : public ImageWriter {
  public:
   explicit ImageWriterImpl(State& state)
       : state_(state),
-        pin_(state.history.pin(state.revision)),
+        pin_(state.history.pin()),
         digests_({.index = state.applied,
                   .revision = state.revision,
                   .chain = state.chain,
@@ -26,6 +26,10 @@ class ImageWriterImpl final : public ImageWriter {
   }
 
   Result<Step> next(size_t bytes, Budget& budget, std::string& out) override;
+  int pressure() const override {
+    return static_cast<int>(
+        std::min(state_.history.held_bytes() * 100 / kPinnedBytesMax, size_t{100}));
+  }
   const Digests& digests() const override { return digests_; }
   uint32_t cluster_version() const override { return cluster_version_; }
 
@@ -154,6 +158,7 @@ Result<ImageWriter::Step> ImageWriterImpl::next(size_t bytes, Budget& budget, st
   if (last != nullptr) {
     key_.assign(last->key());
     key_.push_back('\0');  // just behind it
+    pin_->passed = key_;
   }
   place_ = place;
   shape_ = state_.tree.shape();

@@ -115,6 +115,9 @@ class ImageWriter {
   /// Errors: busy if the pin held back more than kPinnedBytesMax and was given up (try again
   /// later).
   virtual Result<Step> next(size_t bytes, Budget& budget, std::string& out) = 0;
+  /// How much of kPinnedBytesMax is held back, in percent: near 100 the scan is about to be given
+  /// up, and should get more of the time.
+  virtual int pressure() const = 0;
   virtual const Digests& digests() const = 0;  ///< at the pin
   virtual uint32_t cluster_version() const = 0;
 };

@@ -1,5 +1,5 @@
 // The machine as a whole: exactly-once, time, digests, broken commands, files with very many
-// versions, pins that hold back too much, images that are damaged.
+// versions, images that are damaged.
 #include "core/machine.h"
 
 #include <gtest/gtest.h>
@@ -164,36 +164,6 @@ TEST(Machine, TrimmingKeepsPaceWithTransactionsAndLeavesNothingBehind) {
   EXPECT_EQ(driver.machine->stats().history_bytes, 5U * 32U);
 }
 
-TEST(Image, APinThatHoldsBackTooMuchIsGivenUpAsBusy) {
-  Driver driver({.history_revisions = 1});
-  const std::string value(4 * kMiB, 'v');
-  driver.set("/big", -1, value);
-  const auto writer = driver.machine->write_image();
-  for (size_t bytes = 0; bytes <= kPinnedBytesMax + 8 * kMiB; bytes += value.size()) {
-    driver.set("/big", -1, value);
-  }
-  driver.run();
-  std::string out;
-  Budget budget(100);
-  const auto step = writer->next(1000, budget, out);
-  ASSERT_FALSE(step.has_value());
-  EXPECT_EQ(step.error().code, Code::busy);
-  EXPECT_LT(driver.machine->stats().history_bytes, 64 * kMiB);
-}
-
-TEST(Image, AWriterThatIsDroppedLetsHistoryGo) {
-  Driver driver({.history_revisions = 1});
-  auto writer = driver.machine->write_image();
-  for (int i = 0; i < 100; ++i) {
-    driver.set("/a", -1, "v");
-  }
-  EXPECT_EQ(driver.machine->stats().history_events, 100U);
-  EXPECT_EQ(driver.machine->oldest(), Revision(100));
-  writer.reset();
-  driver.run();
-  EXPECT_EQ(driver.machine->stats().history_events, 1U);
-}
-
 std::string sample_image() {
   Driver driver;
   for (int i = 0; i < 20; ++i) {
@@ -285,24 +255,6 @@ TEST(Walk, AGlobThatIsCostlyToMatchGetsAsManyFewerFilesInASlice) {
     ASSERT_LE(slices, 2 * kFiles) << "each slice gets on";
   }
   EXPECT_GE(slices, kFiles / 3);
-}
-
-TEST(Machine, FreeingLargeValuesCostsMoreSteps) {
-  Driver driver({.history_revisions = 1'000, .history_bytes = 1 * kMiB});
-  auto writer = driver.machine->write_image();  // holds all of it back
-  const std::string value(128 * kKiB, 'v');
-  for (int i = 0; i < 100; ++i) driver.set("/large", -1, value);
-  const uint64_t held = driver.machine->stats().history_events;
-  ASSERT_EQ(held, 100U);
-  writer.reset();
-  Budget budget(90);
-  EXPECT_TRUE(driver.machine->run(budget));
-  EXPECT_LE(held - driver.machine->stats().history_events, 11U);
-  for (int i = 0; i < 100; ++i) {
-    Budget more(90);
-    if (!driver.machine->run(more)) break;
-  }
-  EXPECT_LT(driver.machine->stats().history_events, 10U);
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ struct Cluster : Driver {
                             .address = address},
                  as_system());
   }
-  SlotUpdateView update(const std::string& path, std::optional<uint8_t> number) const {
+  SlotUpdateView update(std::string_view path, std::optional<uint8_t> number) const {
     const Found found = machine->find(path, std::nullopt);
     return {.path = path,
             .revision = found.file.revision.value(),

@@ -234,36 +234,70 @@ void Tree::forget_counts(Node* directory, Revision passed) {
   }
 }
 
-void Tree::retire(const Change& change) {
+/// Takes out the version behind `version`, which has `held` more behind it.
+void Tree::free_older(Node& node, Version& version, size_t held) {
+  Version* old = version.older;
+  CHECK((old->older == nullptr) == (held == 0));
+  if (const auto hot = node.kept > kHotBelow ? hot_.find(&node) : hot_.end(); hot != hot_.end()) {
+    hot->second.erase(hot->second.begin() + static_cast<int64_t>(held));
+    if (node.kept - 1 == kHotBelow) {
+      hot_.erase(hot);
+    }
+  }
+  version.older = old->older;
+  free_version(old);
+  --node.kept;
+}
+
+/// Forgets the tombstone that is all that is left of a file.
+void Tree::bury(Node& node) {
+  Version* tombstone = node.newest();
+  CHECK(!tombstone->live() && tombstone->older == nullptr);
+  node.set_newest(nullptr);
+  node.kept = 0;
+  free_version(tombstone);
+  files_.erase(&node);
+  ++shape_;
+}
+
+bool Tree::retire(const Change& change, size_t held, bool hold) {
   Node& node = *change.node;
   Version* version = change.version;
   const bool entry_changed =
       !version->live() || version->older == nullptr || !version->older->live();
-  if (version->older != nullptr) {
-    CHECK(version->older->older == nullptr);
-    const auto hot = node.kept > kHotBelow ? hot_.find(&node) : hot_.end();
-    if (hot != hot_.end()) {
-      hot->second.pop_front();
-      if (node.kept - 1 == kHotBelow) {
-        hot_.erase(hot);
-      }
+  if (version->older != nullptr && !hold) {
+    free_older(node, *version, held);
+  }
+  if (entry_changed) {
+    forget_counts(node.parent, version->modified);
+  }
+  const bool dead = !version->live() && node.newest() == version;
+  if (dead && version->older == nullptr) {
+    bury(node);
+    remove_if_unused(&node);
+    return false;
+  }
+  if (entry_changed) {
+    remove_if_unused(&node);
+  }
+  return dead;
+}
+
+void Tree::release_held(Node& node, size_t held, const Version* dead) {
+  CHECK(held < node.kept);
+  Version* above = node.newest();
+  if (const auto hot = node.kept > kHotBelow ? hot_.find(&node) : hot_.end(); hot != hot_.end()) {
+    above = hot->second[held];
+  } else {
+    for (size_t newer = node.kept - held; newer > 1; --newer) {
+      above = above->older;
     }
-    free_version(version->older);
-    version->older = nullptr;
-    --node.kept;
   }
-  const Revision passed = version->modified;
-  if (entry_changed) {
-    forget_counts(node.parent, passed);
+  for (; held > 0; --held) {
+    free_older(node, *above, held - 1);
   }
-  if (!version->live() && node.newest() == version) {
-    node.set_newest(nullptr);
-    node.kept = 0;
-    free_version(version);
-    files_.erase(&node);
-    ++shape_;
-  }
-  if (entry_changed) {
+  if (dead != nullptr && node.newest() == dead) {
+    bury(node);
     remove_if_unused(&node);
   }
 }

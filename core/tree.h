@@ -63,8 +63,14 @@ class Tree {
   void undo(Node& node, Revision revision);
 
   /// Once no read asks for a revision before that of this change: frees the version that it
-  /// replaced, and whatever it made dead. The node may be gone afterwards.
-  void retire(const Change& change);
+  /// replaced, unless it is to be held, and whatever the change made dead. `held`: how many
+  /// versions of the node, its oldest, are held already. The node is gone afterwards if nothing is
+  /// held of it and nothing else keeps it. True: the change deleted the file, and only what is held
+  /// keeps the node, which release_held() then has to free.
+  bool retire(const Change& change, size_t held = 0, bool hold = false);
+  /// Frees the `held` oldest versions of the node; and the node too, if its newest is still the
+  /// tombstone `dead` that retire() left, if any.
+  void release_held(Node& node, size_t held, const Version* dead);
 
   /// The version of `node` at `at`, which is kept; null if there was none or a tombstone.
   const Version* version_at(const Node& node, Revision at) const;
@@ -99,6 +105,8 @@ class Tree {
   void become_unlisted(Node& node, Revision revision);
   void note(Directory& directory, Revision revision, uint32_t old_count);
   void forget_counts(Node* directory, Revision passed);
+  void free_older(Node& node, Version& version, size_t held);
+  void bury(Node& node);
   void remove_if_unused(Node* node);
 
   PathTable table_;

@@ -195,5 +195,21 @@ TEST(Tree, IndexesAgreeWhileFilesComeAndGoAndHistoryPasses) {
   }
 }
 
+TEST(Tree, AFileThatIsDeadButHeldGoesWithWhatIsHeldUnlessItLivesAgain) {
+  for (const bool again : {false, true}) {
+    Tree tree;
+    Node& node = *tree.put(nullptr, "/d/a", "1", Revision(1)).node;
+    const Change removed = tree.remove(node, Revision(2));
+    ASSERT_TRUE(tree.retire(removed, 0, true));
+    EXPECT_EQ(tree.find("/d/a"), &node);
+    EXPECT_EQ(tree.version_at(node, Revision(1))->value(), "1");
+    const Version* tombstone = node.newest();
+    if (again) tree.put(&node, "/d/a", "3", Revision(3));
+    tree.release_held(node, 1, tombstone);
+    EXPECT_EQ(tree.find("/d/a"), again ? &node : nullptr);
+    EXPECT_EQ(tree.find("/d") != nullptr, again);
+  }
+}
+
 }  // namespace
 }  // namespace doozer::core

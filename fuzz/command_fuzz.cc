@@ -7,8 +7,9 @@
 #include "base/check.h"
 #include "core/command.h"
 
+namespace doozer {
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace doozer;
   const auto command = core::decode_command({reinterpret_cast<const char*>(data), size});
   if (!command) {
     CHECK(command.error().code == Code::corrupt || command.error().code == Code::unsupported);
@@ -26,3 +27,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(again->body.index() == command->body.index());
   return 0;
 }
+
+}  // namespace doozer

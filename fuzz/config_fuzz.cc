@@ -8,8 +8,9 @@
 #include "base/check.h"
 #include "server/config.h"
 
+namespace doozer {
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace doozer;
   constexpr size_t kFuzzedBytesMax = 64 * kKiB;
   if (size > kFuzzedBytesMax) return 0;
   const auto read = [](std::string_view content) {
@@ -31,3 +32,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(again->config.history == configured->config.history);
   return 0;
 }
+
+}  // namespace doozer

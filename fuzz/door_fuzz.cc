@@ -9,8 +9,9 @@
 #include "base/rng.h"
 #include "door/door_testing.h"
 
+namespace doozer {
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace doozer;
   constexpr size_t kFuzzedBytesMax = 16 * kKiB;
   if (size == 0 || size > kFuzzedBytesMax) return 0;
   core::MachineOptions options;
@@ -69,3 +70,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(host.machine().stats().waits == 0);
   return 0;
 }
+
+}  // namespace doozer

@@ -6,8 +6,9 @@
 #include "base/check.h"
 #include "wire/doozer.h"
 
+namespace doozer {
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace doozer;
   constexpr size_t kBodyMax = 1000;
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   while (!rest.empty()) {
@@ -31,3 +32,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace doozer

@@ -8,9 +8,10 @@
 #include "core/glob.h"
 #include "core/path.h"
 
+namespace doozer {
 namespace {
 
-using doozer::core::decode_utf8;
+using core::decode_utf8;
 
 /// Whether `path` from byte `at` on can be what `pattern` from byte `from` on stands for.
 bool matches_by_table(std::string_view pattern, std::string_view path) {
@@ -41,7 +42,6 @@ bool matches_by_table(std::string_view pattern, std::string_view path) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace doozer;
   constexpr size_t kFuzzedBytesMax = 512;
   if (size > kFuzzedBytesMax) return 0;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
@@ -61,3 +61,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (glob->literal()) CHECK(matched == (path == pattern));
   return 0;
 }
+
+}  // namespace doozer

@@ -11,9 +11,8 @@
 #include "base/crc32c.h"
 #include "core/machine.h"
 
+namespace doozer {
 namespace {
-
-using namespace doozer;
 
 /// The checksum of the head is put right, so that the fuzzer gets behind it.
 void mend(std::string& image) {
@@ -76,3 +75,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   machine->run(budget);
   return 0;
 }
+
+}  // namespace doozer

@@ -11,9 +11,8 @@
 #include "base/check.h"
 #include "core/machine.h"
 
+namespace doozer {
 namespace {
-
-using namespace doozer;
 
 class Deaf final : public core::Waiter {
  public:
@@ -107,3 +106,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace doozer

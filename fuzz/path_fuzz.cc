@@ -8,9 +8,8 @@
 #include "base/limits.h"
 #include "core/path.h"
 
+namespace doozer {
 namespace {
-
-using namespace doozer;
 
 bool good_name(std::string_view name) {
   if (name.empty()) return false;
@@ -51,3 +50,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         path);
   return 0;
 }
+
+}  // namespace doozer

@@ -7,8 +7,9 @@
 #include "base/check.h"
 #include "wire/doozer.h"
 
+namespace doozer {
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace doozer;
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   if (const auto request = wire::decode_request(body)) {
     std::string frame;
@@ -28,3 +29,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace doozer

@@ -8,13 +8,12 @@
 #include "base/check.h"
 #include "raft/types.h"
 #include "storage/bytes_disk.h"
+#include "storage/evidence.h"
 #include "storage/wal_format.h"
 #include "storage/wal_recovery.h"
 
+namespace doozer::storage {
 namespace {
-
-using namespace doozer;           // NOLINT(google-build-using-namespace): a program of its own
-using namespace doozer::storage;  // NOLINT(google-build-using-namespace)
 
 Identity id(uint8_t fill) {
   std::array<uint8_t, Identity::kSize> bytes{};
@@ -69,7 +68,15 @@ std::string batch_of(std::string_view records, uint32_t header_crc) {
 
 void try_to_read(std::map<std::string, std::string, std::less<>> files) {
   BytesDisk disk(std::move(files));
-  const auto scan = scan_log(disk, kOwner);
+  LogDamage damage;
+  auto scan = scan_log(disk, kOwner, &damage);
+  if (!scan && damage.number != 0) {
+    // What a member of a cluster opens with instead.
+    CHECK(scan.error().code == Code::corrupt);
+    scan = scan_intact(disk, damage);
+    if (scan) CHECK(scan->tail.batch.size() <= kBatchBytesCeiling);
+    (void)gather_evidence(disk, kOwner, {});
+  }
   if (!scan) return;
   const LogShape& shape = scan->shape;
   CHECK(shape.last_index() + 1 >= shape.first_index());
@@ -116,3 +123,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
+
+}  // namespace doozer::storage

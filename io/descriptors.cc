@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/limits.h"
+
 namespace doozer::io {
 
 void hold_standard_descriptors() {

@@ -2,11 +2,7 @@
 // not have.
 #pragma once
 
-#include <cstddef>
-
 namespace doozer::io {
-
-constexpr size_t kDescriptorsReserved = 64;  ///< of the process's limit: not for clients
 
 /// Takes the numbers of standard input, output and error where they were closed, before a file or
 /// socket gets one of them and a line of text with it. Reading or writing such a one fails. To be

@@ -32,14 +32,24 @@ auto uninterrupted(Call call) {
   return result;
 }
 
-// Makes `directory` and its missing parents.
-int make_path(const std::string& directory) {
+// Makes `directory` and its missing parents, and adds those that it made to `made`.
+int make_path(const std::string& directory, std::vector<std::string>& made) {
   for (size_t end = 0; end != std::string::npos;) {
     end = directory.find('/', end + 1);
     const std::string prefix = directory.substr(0, end);
-    if (::mkdir(prefix.c_str(), kDirectoryMode) != 0 && errno != EEXIST) return errno;
+    if (::mkdir(prefix.c_str(), kDirectoryMode) == 0) {
+      made.push_back(prefix);
+    } else if (errno != EEXIST) {
+      return errno;
+    }
   }
   return 0;
+}
+
+void remove_directories(const std::vector<std::string>& made) {
+  for (auto path = made.rbegin(); path != made.rend(); ++path) {
+    if (::rmdir(path->c_str()) != 0) return;  // somebody uses it by now
+  }
 }
 
 class RealFile final : public env::File {
@@ -151,15 +161,19 @@ Result<std::unique_ptr<RealDisk>> RealDisk::open_directory(const std::string& di
   const auto open_it = [&] {
     return UniqueFd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   };
+  std::vector<std::string> made;
   UniqueFd fd = open_it();
   if (!fd && errno == ENOENT && create) {
-    if (const int error = make_path(directory); error != 0) {
+    if (const int error = make_path(directory, made); error != 0) {
+      remove_directories(made);
       return fail(errno_error(error, "data directory " + directory + ": create"));
     }
     fd = open_it();
   }
   if (!fd) return fail(errno_error(errno, "data directory " + directory));
-  return std::unique_ptr<RealDisk>(new RealDisk(directory, std::move(fd)));
+  auto disk = std::unique_ptr<RealDisk>(new RealDisk(directory, std::move(fd)));
+  disk->made_ = std::move(made);
+  return disk;
 }
 
 std::string RealDisk::full(std::string_view path) const {
@@ -262,7 +276,13 @@ Result<uint64_t> RealDisk::free_bytes() {
 Result<void> RealDisk::lock(std::string_view path) {
   CHECK(!lock_);
   const std::string name(path);
-  UniqueFd fd(::openat(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
+  const auto open_it = [&](int more) {
+    return UniqueFd(
+        ::openat(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | more, kFileMode));
+  };
+  UniqueFd fd = open_it(O_EXCL);
+  const bool made = static_cast<bool>(fd);
+  if (!fd && errno == EEXIST) fd = open_it(0);
   if (!fd) return fail(error_of(errno, "lock", path));
   struct flock whole{};
   whole.l_type = F_WRLCK;
@@ -278,7 +298,19 @@ Result<void> RealDisk::lock(std::string_view path) {
     [[maybe_unused]] const ssize_t written = ::pwrite(fd.get(), pid.data(), pid.size(), 0);
   }
   lock_ = std::move(fd);
+  if (made) lock_made_ = name;
   return {};
+}
+
+// The lock is held while its file goes, and the directory is left alone if anything else is there.
+void RealDisk::undo_start() {
+  const auto names = list("");
+  const size_t ours = lock_made_.empty() ? 0 : 1;
+  if (!names || names->size() != ours) return;
+  if (!lock_made_.empty()) {
+    if (names->front() != lock_made_ || !remove(std::exchange(lock_made_, {}))) return;
+  }
+  remove_directories(std::exchange(made_, {}));
 }
 
 }  // namespace doozer::io

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "env/disk.h"
 #include "io/fd.h"
@@ -30,6 +31,9 @@ class RealDisk final : public env::Disk {
   /// The lock is of the open file description: it vanishes with this process, however it ends, and
   /// also keeps out a second RealDisk of this process.
   Result<void> lock(std::string_view path) override;
+  /// Removes what open_directory() and lock() have made, if nothing else is in there: a start that
+  /// was refused leaves nothing behind. Nothing else may be done with this disk afterwards.
+  void undo_start();
 
  private:
   RealDisk(std::string name, UniqueFd fd) : name_(std::move(name)), directory_(std::move(fd)) {}
@@ -39,6 +43,8 @@ class RealDisk final : public env::Disk {
   const std::string name_;
   const UniqueFd directory_;
   UniqueFd lock_;
+  std::vector<std::string> made_;  ///< directories, parents first
+  std::string lock_made_;          ///< the lock's path; empty: it was there
 };
 
 }  // namespace doozer::io

@@ -141,6 +141,41 @@ TEST_F(DiskTest, TheLockNamesItsHolderAndVanishesWithIt) {
   EXPECT_TRUE(other->lock("lock"));
 }
 
+TEST_F(DiskTest, ARefusedStartLeavesWhatItFound) {
+  namespace fs = std::filesystem;
+  // Nothing was there: directory, parents and lock go, what was there before stays.
+  const std::string deep = directory / "a/b/c";
+  fs::create_directory(directory / "a");
+  for (const bool locked : {false, true}) {
+    const auto made = std::move(*RealDisk::open_directory(deep, true));
+    if (locked) {
+      ASSERT_TRUE(made->lock("lock"));
+    }
+    made->undo_start();
+    EXPECT_TRUE(fs::exists(directory / "a"));
+    EXPECT_FALSE(fs::exists(directory / "a/b"));
+  }
+  // An empty directory stays an empty directory.
+  fs::create_directories(deep);
+  auto found = std::move(*RealDisk::open_directory(deep, true));
+  ASSERT_TRUE(found->lock("lock"));
+  found->undo_start();
+  EXPECT_TRUE(fs::is_empty(deep));
+  // One with anything in it is not touched, nor is a lock that was there.
+  found = std::move(*RealDisk::open_directory(deep, true));
+  ASSERT_TRUE(found->open("lock", env::OpenMode::create));
+  ASSERT_TRUE(found->lock("lock"));
+  found->undo_start();
+  EXPECT_TRUE(fs::exists(directory / "a/b/c/lock"));
+  fs::remove_all(directory / "a/b");
+  found = std::move(*RealDisk::open_directory(deep, true));
+  ASSERT_TRUE(found->lock("lock"));
+  ASSERT_TRUE(found->open("wal", env::OpenMode::create));
+  found->undo_start();
+  EXPECT_TRUE(fs::exists(directory / "a/b/c/lock"));
+  EXPECT_TRUE(fs::exists(directory / "a/b/c/wal"));
+}
+
 TEST_F(DiskTest, ALockIsHeldAgainstOtherProcessesAndFreedWhenTheyDie) {
   int ready[2];
   int end[2];

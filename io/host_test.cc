@@ -5,9 +5,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
+#include <future>
 #include <set>
 
 #include "base/units.h"
+#include "io/early_signals.h"
 #include "io/entropy.h"
 #include "io/fd.h"
 #include "io/io_testing.h"
@@ -42,6 +45,26 @@ TEST_F(LoopTest, TheSignalsMayBeLetGoInsideTheirCall) {
   raise(SIGHUP);
   ASSERT_TRUE(until([&] { return heard == 1; }));
   settle();
+}
+
+TEST_F(LoopTest, EarlySignalsAreHeardThoughTheLoopDoesNotTurn) {
+  std::vector<int> late;
+  const auto signals =
+      std::move(*Signals::watch(*loop_, [&](int signal) { late.push_back(signal); }));
+  for (const int signal : {SIGINT, SIGTERM}) {
+    std::promise<int> heard;
+    auto early = std::move(*EarlySignals::watch([&](int number) { heard.set_value(number); }));
+    ASSERT_EQ(kill(getpid(), signal), 0);
+    EXPECT_EQ(heard.get_future().get(), signal);
+    // A second one finds nobody until the loop turns; another one is not ours.
+    ASSERT_EQ(kill(getpid(), signal), 0);
+    ASSERT_EQ(kill(getpid(), SIGHUP), 0);
+    early.reset();
+    late.clear();
+    ASSERT_TRUE(until([&] { return late.size() == 2; }));
+    std::sort(late.begin(), late.end());
+    EXPECT_EQ(late, (std::vector{SIGHUP, signal}));
+  }
 }
 
 struct NotifyTest : testing::Test {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <filesystem>
 #include <functional>
@@ -13,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "io/address.h"
+#include "io/fd.h"
 #include "io/loop.h"
 #include "io/net.h"
 
@@ -100,6 +103,44 @@ struct Acceptor : env::AcceptEvents {
   uint64_t refusals = 0;
   std::function<void(Peer&)> prepare;
 };
+
+/// A listener, those who dial it, and those whom it accepts.
+class StreamTest : public LoopTest {
+ protected:
+  static std::unique_ptr<Peer> dial_over(env::Net& net, const env::DialOptions& options) {
+    auto peer = std::make_unique<Peer>();
+    peer->stream = net.dial(options, *peer);
+    return peer;
+  }
+  /// A connected pair: who dials the listener, and what is accepted.
+  std::pair<Peer*, Peer*> pair_of(std::unique_ptr<Peer> dialling) {
+    clients_.push_back(std::move(dialling));
+    Peer* const client = clients_.back().get();
+    const size_t count = clients_.size();
+    EXPECT_TRUE(until(
+        [&] { return client->failed || (client->connected && acceptor_.peers.size() == count); }));
+    EXPECT_FALSE(client->failed) << client->failed->message;
+    return {client, acceptor_.peers.back().get()};
+  }
+
+  Acceptor acceptor_;
+  std::unique_ptr<env::Listener> listener_;
+  std::vector<std::unique_ptr<Peer>> clients_;
+};
+
+/// A socket of the test's own, for peers that behave badly; from another address of this machine if
+/// one is given.
+inline UniqueFd raw_connect(const std::string& address, const std::string& from = {}) {
+  const HostPort where = *parse_host_port(address);
+  const SocketAddress to = *numeric_address(where.host, where.port);
+  UniqueFd fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!from.empty()) {
+    const SocketAddress mine = *numeric_address(from, 0);
+    EXPECT_EQ(bind(fd.get(), mine.get(), mine.size), 0);
+  }
+  EXPECT_EQ(connect(fd.get(), to.get(), to.size), 0);
+  return fd;
+}
 
 /// An empty directory for one test.
 class TemporaryDirectory {

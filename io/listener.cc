@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 #include <vector>
@@ -89,16 +90,21 @@ SocketListener::SocketListener(Loop& loop, const env::ListenOptions& options, co
 
 SocketListener::~SocketListener() {
   if (rest_timer_ != 0) loop_.cancel(rest_timer_);
+  if (place_timer_ != 0) loop_.cancel(place_timer_);
 }
 
 void SocketListener::on_ready() {
   const AliveGuard guard(alive_);
   bool more = true;
-  for (size_t i = 0; i < kAcceptsPerTurn && more && !full(); ++i) {
+  for (size_t i = 0; i < kAcceptsPerTurn && more && handshakes_.has_place(); ++i) {
     more = accept_one();
     if (guard.gone()) return;
   }
-  if (full() || rest_timer_ != 0) return;
+  if (rest_timer_ != 0) return;
+  if (!handshakes_.has_place()) {
+    wait_for_place();
+    return;
+  }
   if (more) {
     loop_.enqueue(stream_class_, *this);
   } else {
@@ -118,7 +124,19 @@ void SocketListener::on_handshake_failed(const Error& error) {
 
 // One handshake less is under way: if they were too many, the backlog is looked at again.
 void SocketListener::go_on() {
-  if (handshakes_.pending() + 1 == kHandshakesPendingMax) loop_.enqueue(stream_class_, *this);
+  if (place_timer_ == 0) return;
+  loop_.cancel(std::exchange(place_timer_, 0));
+  loop_.enqueue(stream_class_, *this);
+}
+
+void SocketListener::wait_for_place() {
+  if (place_timer_ != 0) return;
+  // One that waits for its turn now may begin to wait for its peer.
+  const uint64_t look_again_us = loop_.now_us() + kHandshakePatienceUs;
+  place_timer_ = loop_.at(std::min(handshakes_.place_us(), look_again_us), [this] {
+    place_timer_ = 0;
+    loop_.enqueue(stream_class_, *this);
+  });
 }
 
 // False if nobody waits any more or the listener must rest. It may be destroyed by the call.

@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "base/limits.h"
 #include "env/net.h"
 #include "io/alive.h"
 #include "io/loop.h"
@@ -17,11 +16,11 @@
 
 namespace doozer::io {
 
-/// Accepts up to kAcceptsPerTurn connections a turn, and with TLS only while fewer than
-/// kHandshakesPendingMax handshakes are under way. The last descriptors are the disk's: who would
-/// get one of them is refused. When the process is out of descriptors, a
-/// spare one is given up for a moment to accept and close: the peer sees its connection refused
-/// instead of waiting, and the backlog does not wake us for ever.
+/// Accepts up to kAcceptsPerTurn connections a turn, and with TLS only while there is a place for
+/// one more handshake (TlsHandshakes); the others wait in the backlog. The last descriptors are the
+/// disk's: who would get one of them is refused. When the process is out of descriptors, a spare
+/// one is given up for a moment to accept and close: the peer sees its connection refused instead
+/// of waiting, and the backlog does not wake us for ever.
 class SocketListener final : public env::Listener,
                              private Ready,
                              private Watch,
@@ -42,8 +41,8 @@ class SocketListener final : public env::Listener,
   void on_writable() override {}
   void on_handshake(std::unique_ptr<env::AcceptedStream> stream) override;
   void on_handshake_failed(const Error& error) override;
-  bool full() const { return handshakes_.pending() >= kHandshakesPendingMax; }
   void go_on();
+  void wait_for_place();
   bool accept_one();
   bool refuse_one(int error);
   void note_no_descriptors(int error);
@@ -60,6 +59,8 @@ class SocketListener final : public env::Listener,
   Refusals refusals_;
   TlsHandshakes handshakes_;
   env::TimerId rest_timer_ = 0;
+  env::TimerId place_timer_ =
+      0;  ///< not 0: nobody is accepted before it, or before a place is free
   Alive alive_;
 };
 

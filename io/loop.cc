@@ -17,6 +17,9 @@ namespace {
 // A turn that took less wall time cannot be of interest; the CPU clock, which is a system call, is
 // not asked.
 constexpr uint64_t kShortTurnUs = 300;
+// But for one of so many: what the poller uses between turns would else add up and be taken for
+// the next long turn's.
+constexpr uint64_t kUnsampledTurnsMax = 16;
 
 constexpr size_t kTlsRecordBytes = 16 * kKiB;  // RFC 8446, section 5.1
 
@@ -71,14 +74,12 @@ void Loop::at_turn_end(UniqueFunction<void()> hook) {
 }
 
 void Loop::run() {
-  cpu_sample_us_ = clock_us(CLOCK_THREAD_CPUTIME_ID);
-  unsampled_wall_us_ = 0;
+  sampled(clock_us(CLOCK_THREAD_CPUTIME_ID));
   while (!stop_.exchange(false)) turn_once(-1);
 }
 
 bool Loop::run_for(uint64_t us) {
-  cpu_sample_us_ = clock_us(CLOCK_THREAD_CPUTIME_ID);
-  unsampled_wall_us_ = 0;
+  sampled(clock_us(CLOCK_THREAD_CPUTIME_ID));
   const uint64_t end_us = now_us() + us;
   while (!stop_.exchange(false)) {
     const uint64_t now = now_us();
@@ -216,21 +217,27 @@ void Loop::run_slices(size_t count) {
   slices_.erase(slices_.begin(), slices_.begin() + static_cast<std::ptrdiff_t>(done));
 }
 
-// Finds the longest turn while asking for the CPU time, a system call, only after turns that were
-// long by the wall clock. A short turn is taken to have used all of its wall time, so that the
-// figure of a later long turn is never too high.
+void Loop::sampled(uint64_t cpu_us) {
+  cpu_sample_us_ = cpu_us;
+  sampled_turn_ = turn_;
+  unsampled_wall_us_ = 0;
+}
+
+// Finds the longest turn while asking for the CPU time, a system call, hardly more often than after
+// turns that were long by the wall clock. A short turn is taken to have used all of its wall time,
+// so that the figure of a later long turn is never too high.
 void Loop::account(uint64_t turn_began_us) {
   const uint64_t wall_us = now_us() - turn_began_us;
-  if (wall_us < kShortTurnUs) {
+  const bool is_short = wall_us < kShortTurnUs;
+  if (is_short && turn_ - sampled_turn_ < kUnsampledTurnsMax) {
     unsampled_wall_us_ += wall_us;
     return;
   }
-  const uint64_t sample_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
-  const uint64_t used_us = sample_us - cpu_sample_us_;
+  const uint64_t used_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - cpu_sample_us_;
   const uint64_t turn_us =
       std::min(wall_us, used_us > unsampled_wall_us_ ? used_us - unsampled_wall_us_ : 0);
-  cpu_sample_us_ = sample_us;
-  unsampled_wall_us_ = 0;
+  sampled(cpu_sample_us_ + used_us);
+  if (is_short) return;
   stats_.turn_cpu_us_max = std::max(stats_.turn_cpu_us_max, turn_us);
   if (turn_us > kLoopTurnMaxMs * 1000) ++stats_.turns_over_limit;
 }

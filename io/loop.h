@@ -91,6 +91,7 @@ class Loop final : public env::Clock {
   void run_clients();
   void run_slices(size_t count);
   void account(uint64_t turn_began_us);
+  void sampled(uint64_t cpu_us);
 
   // Fixed after construction.
   std::unique_ptr<Poller> poller_;
@@ -110,6 +111,7 @@ class Loop final : public env::Clock {
   bool ran_ = false;            // in this turn
   LoopStats stats_;
   uint64_t cpu_sample_us_ = 0;      // CPU time of the thread when it was last asked for
+  uint64_t sampled_turn_ = 0;       // the turn at whose end that was
   uint64_t unsampled_wall_us_ = 0;  // spent in turns since then
 
   // Shared with other threads.

@@ -1,7 +1,9 @@
 #include "io/loop.h"
 
+#include <poll.h>
 #include <time.h>
 
+#include <functional>
 #include <thread>
 
 #include "base/limits.h"
@@ -181,6 +183,23 @@ TEST_F(LoopTest, WaitingIsNoCpuTime) {
   ASSERT_TRUE(until([&] { return done; }));
   EXPECT_LT(loop_->stats().turn_cpu_us_max, 50'000U);
   EXPECT_GE(loop_->stats().wake_ups, 1U);
+}
+
+TEST_F(LoopTest, WhatManyShortTurnsUseBetweenThemIsNotTakenForALongOne) {
+  constexpr int kTurns = 5'000;  // before each of which the loop sleeps and is woken
+  int turns = 0;
+  bool done = false;
+  std::function<void()> next = [&] {
+    if (++turns < kTurns) {
+      loop_->at(loop_->now_us() + 20, [&] { next(); });
+      return;
+    }
+    EXPECT_EQ(::poll(nullptr, 0, 100), 0);  // long by the wall clock, and no CPU time
+    done = true;
+  };
+  loop_->post([&] { next(); });
+  ASSERT_TRUE(until([&] { return done; }));
+  EXPECT_LT(loop_->stats().turn_cpu_us_max, 5'000U);
 }
 
 TEST_F(LoopTest, PostsOfOtherThreadsArriveInOrderAndWakeTheLoop) {

@@ -22,7 +22,7 @@
 namespace doozer::io {
 namespace {
 
-class NetTest : public LoopTest {
+class NetTest : public StreamTest {
  protected:
   void listen(const std::string& address = "127.0.0.1:0") {
     auto listener = net_.listen({.address = address}, acceptor_);
@@ -31,33 +31,13 @@ class NetTest : public LoopTest {
   }
   std::unique_ptr<Peer> dial() { return dial(listener_->address()); }
   std::unique_ptr<Peer> dial(const std::string& address, uint64_t timeout_us = kTestLimitUs) {
-    auto peer = std::make_unique<Peer>();
-    peer->stream = net_.dial({.address = address, .timeout_us = timeout_us}, *peer);
-    return peer;
+    return dial_over(net_, {.address = address, .timeout_us = timeout_us});
   }
-  /// A connected pair: what dialled, and what was accepted.
   std::pair<Peer*, Peer*> pair() {
     if (listener_ == nullptr) listen();
-    clients_.push_back(dial());
-    Peer* const client = clients_.back().get();
-    const size_t count = clients_.size();
-    EXPECT_TRUE(until([&] { return client->connected && acceptor_.peers.size() == count; }));
-    return {client, acceptor_.peers.back().get()};
+    return pair_of(dial());
   }
-
-  Acceptor acceptor_;
-  std::unique_ptr<env::Listener> listener_;
-  std::vector<std::unique_ptr<Peer>> clients_;
 };
-
-// A socket of the test's own, for peers that behave badly.
-UniqueFd raw_connect(const std::string& address) {
-  const HostPort where = *parse_host_port(address);
-  const SocketAddress to = *numeric_address(where.host, where.port);
-  UniqueFd fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-  EXPECT_EQ(connect(fd.get(), to.get(), to.size), 0);
-  return fd;
-}
 
 TEST(Address, TextsAreTakenApart) {
   struct Case {

@@ -167,7 +167,8 @@ void TlsStream::make_ssl(const TlsContext& context, bool server) {
 }
 
 void TlsStream::limit_handshake(uint64_t us) {
-  timer_ = loop_.at(loop_.now_us() + us, [this] {
+  waits_since_us_ = loop_.now_us();
+  timer_ = loop_.at(waits_since_us_ + us, [this] {
     timer_ = 0;
     fail_now({Code::timed_out, "TLS handshake with " + peer_ + ": timed out"});
   });
@@ -290,6 +291,8 @@ bool TlsStream::handshake(const AliveGuard& guard) {
     return !guard.gone() && plain_ != nullptr && !server_;
   }
   if (SSL_get_error(ssl, result) != SSL_ERROR_WANT_READ) return fail_by("TLS handshake");
+  // Half a hello is no hello: who sends it byte by byte gains no time.
+  if (costly && SSL_get_state(ssl) != TLS_ST_BEFORE) waits_since_us_ = loop_.now_us();
   if (plain_ended_ && in_.empty()) {
     return fail_now({Code::closed, "TLS handshake with " + peer_ + ": the peer closed"});
   }

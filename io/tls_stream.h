@@ -42,8 +42,12 @@ class TlsStream final : public env::Stream, private env::StreamEvents, private R
   void pause_reading() override;
   void resume_reading() override;
   const std::string& peer() const override { return peer_; }
+  /// Of a server's handshake: since when it waits for the peer: from its beginning until the hello
+  /// is there, and again from the answer to it. Far in the future while the peer waits for a turn.
+  uint64_t waits_since_us() const { return waits_for_turn_ ? kWaitsForUs : waits_since_us_; }
 
  private:
+  static constexpr uint64_t kWaitsForUs = UINT64_MAX / 2;
   struct Bio;
   // Of the plain stream.
   void on_connected() override;
@@ -86,6 +90,7 @@ class TlsStream final : public env::Stream, private env::StreamEvents, private R
   std::string before_;              // written before the handshake was over
   std::unique_ptr<Error> failure_;  // to be told in the next turn
   env::TimerId timer_ = 0;          // of the handshake
+  uint64_t waits_since_us_ = 0;
   Alive alive_;
   const bool server_;
   bool attached_;

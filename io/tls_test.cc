@@ -1,10 +1,12 @@
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <fstream>
 
 #include "base/limits.h"
 #include "io/address.h"
+#include "io/descriptors.h"
 #include "io/fd.h"
 #include "io/io_testing.h"
 #include "io/tls_context.h"
@@ -13,12 +15,18 @@
 namespace doozer::io {
 namespace {
 
-class TlsTest : public LoopTest {
+class TlsTest : public StreamTest {
  protected:
   TlsTest() {
     authority_ = make_certificate({.name = "test authority", .authority = true});
     authority_.write(directory_ / "ca.pem", "");
     write_server({});
+  }
+  // The streams go before the net and the certificate that they were made with.
+  ~TlsTest() override {
+    clients_.clear();
+    acceptor_.peers.clear();
+    listener_.reset();
   }
   /// Makes the server's files anew; what is not said is good.
   void write_server(TestCertificateOptions options) {
@@ -46,20 +54,11 @@ class TlsTest : public LoopTest {
     return options;
   }
   std::unique_ptr<Peer> dial(const env::DialOptions& options) {
-    auto peer = std::make_unique<Peer>();
-    peer->stream = tls_net_->dial(options, *peer);
-    return peer;
+    return dial_over(*tls_net_, options);
   }
-  /// A connected pair: what dialled, and what was accepted.
   std::pair<Peer*, Peer*> pair() {
     if (listener_ == nullptr) serve();
-    clients_.push_back(dial(options()));
-    Peer* const client = clients_.back().get();
-    const size_t count = clients_.size();
-    EXPECT_TRUE(until(
-        [&] { return client->failed || (client->connected && acceptor_.peers.size() == count); }));
-    EXPECT_FALSE(client->failed) << client->failed->message;
-    return {client, acceptor_.peers.back().get()};
+    return pair_of(dial(options()));
   }
   /// What a dial with these options fails with.
   Error failure_of(const env::DialOptions& options) {
@@ -67,21 +66,11 @@ class TlsTest : public LoopTest {
     EXPECT_TRUE(until([&] { return client->failed.has_value(); }));
     return client->failed.value_or(Error{});
   }
-  UniqueFd raw_connect() {
-    const HostPort where = *parse_host_port(listener_->address());
-    const SocketAddress to = *numeric_address(where.host, where.port);
-    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    EXPECT_EQ(connect(fd.get(), to.get(), to.size), 0);
-    return fd;
-  }
 
   TemporaryDirectory directory_;
   TestCertificate authority_;
   std::unique_ptr<TlsServer> server_;
   std::unique_ptr<RealNet> tls_net_;
-  Acceptor acceptor_;
-  std::unique_ptr<env::Listener> listener_;
-  std::vector<std::unique_ptr<Peer>> clients_;
 };
 
 TEST_F(TlsTest, BytesGoBothWaysAndEndInGoodOrder) {
@@ -326,7 +315,7 @@ TEST_F(TlsTest, GarbageInsteadOfAHandshakeHarmsNobody) {
   for (const std::string& garbage :
        {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(5000, '\xff'), std::string(1, '\x16'),
         std::string("\x16\x03\x01\xff\xff", 5) + std::string(70'000, 'x')}) {
-    const UniqueFd fd = raw_connect();
+    const UniqueFd fd = raw_connect(listener_->address());
     fcntl(fd.get(), F_SETFL, O_NONBLOCK);
     static_cast<void>(send(fd.get(), garbage.data(), garbage.size(), MSG_NOSIGNAL));
     ::shutdown(fd.get(), SHUT_WR);
@@ -392,6 +381,90 @@ TEST_F(TlsTest, HandshakesOfATurnAreBoundedAndAllSucceed) {
   for (const auto& client : clients_) EXPECT_FALSE(client->failed);
   EXPECT_EQ(most, kHandshakesPerTurn);
   EXPECT_GT(loop_->stats().handshakes_put_off, 0U);
+}
+
+// The peers of these tests hold thousands of descriptors at both ends.
+class TlsCrowdTest : public TlsTest {
+ protected:
+  void SetUp() override {
+    raise_descriptor_limit();
+    rlimit limit{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur < 4 * kHandshakesPendingMax) GTEST_SKIP() << "too few descriptors";
+    serve();
+  }
+  /// Connects from an address of 127.0.0.0/8 and says nothing.
+  void stall_from(const std::string& address, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      stalled_.push_back(raw_connect(listener_->address(), address));
+    }
+  }
+  /// How many of those that stall were dropped by the server.
+  size_t dropped(size_t from, size_t to) {
+    size_t count = 0;
+    for (size_t i = from; i < to; ++i) {
+      char byte = 0;
+      const ssize_t got = recv(stalled_[i].get(), &byte, 1, MSG_DONTWAIT);
+      if (got == 0 || (got < 0 && errno == ECONNRESET)) ++count;
+    }
+    return count;
+  }
+
+  std::vector<UniqueFd> stalled_;
+};
+
+TEST_F(TlsCrowdTest, HandshakesThatHangGiveTheirPlacesUpToNewcomersInAboutASecond) {
+  const uint64_t began_us = loop_->now_us();
+  stall_from("127.0.0.2", kHandshakesPendingMax);
+  settle();
+  const auto client = dial(options());
+  ASSERT_TRUE(until([&] { return client->connected || client->failed.has_value(); }));
+  EXPECT_FALSE(client->failed);
+  EXPECT_GE(loop_->now_us() - began_us, kHandshakePatienceUs);
+  EXPECT_LT(loop_->now_us() - began_us, kHandshakeUsMax / 2);
+  // One newcomer takes one place, and it is told whose.
+  settle();
+  EXPECT_EQ(dropped(0, stalled_.size()), 1U);
+  ASSERT_EQ(acceptor_.refused.size(), 1U);
+  EXPECT_NE(acceptor_.refused[0].message.find("127.0.0.2:"), std::string::npos);
+  EXPECT_NE(acceptor_.refused[0].message.find("gave its place up"), std::string::npos);
+}
+
+TEST_F(TlsCrowdTest, TheAddressWithTheMostHangingHandshakesGivesItsPlacesUpFirst) {
+  constexpr size_t kFew = 8;
+  constexpr size_t kNewcomers = 20;
+  stall_from("127.0.0.3", kFew);  // the oldest, but few
+  settle();
+  stall_from("127.0.0.2", kHandshakesPendingMax - kFew);
+  settle();
+  for (size_t i = 0; i < kNewcomers; ++i) clients_.push_back(dial(options()));
+  ASSERT_TRUE(until([&] { return acceptor_.peers.size() == kNewcomers; }));
+  settle();
+  EXPECT_EQ(dropped(0, kFew), 0U);
+  EXPECT_GE(dropped(kFew, stalled_.size()), 1U);
+  EXPECT_LE(dropped(kFew, stalled_.size()), kNewcomers);
+}
+
+TEST_F(TlsCrowdTest, WhoSaysAByteNowAndThenGainsNoTime) {
+  stall_from("127.0.0.2", kHandshakesPendingMax);
+  settle();
+  const auto client = dial(options());
+  // The beginning of a record that promises 512 bytes.
+  const std::string hello("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+  size_t said = 0;
+  const uint64_t began_us = loop_->now_us();
+  std::function<void()> drip = [&] {
+    const char byte = said < hello.size() ? hello[said] : 'x';
+    ++said;
+    for (const UniqueFd& fd : stalled_) {
+      static_cast<void>(send(fd.get(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+    }
+    loop_->at(loop_->now_us() + kHandshakePatienceUs / 4, [&] { drip(); });
+  };
+  drip();
+  ASSERT_TRUE(until([&] { return client->connected || client->failed.has_value(); }));
+  EXPECT_FALSE(client->failed);
+  EXPECT_LT(loop_->now_us() - began_us, kHandshakeUsMax / 2);
 }
 
 TEST_F(TlsTest, AStreamMayBeDestroyedInsideAnyOfItsCalls) {

@@ -137,10 +137,10 @@ void Core::leave_to_successor() {
 
 // 3.10: without a pre-vote, and nobody's loyalty to the leader who asks for it stands in the way.
 // After the first one our term is higher, so that a second one is of a term that is over.
-void Core::on_timeout_now(const Process& from, Output& out) {
+void Core::on_timeout_now(const Process& from) {
   if (role_ != Role::follower || from.identity != leader_) return;
   if (!may_stand() || now_us_ < rest_until_us_) return;
-  begin_vote(true, out);
+  begin_vote(true);
 }
 
 }  // namespace doozer::raft

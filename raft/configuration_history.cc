@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "raft/quorum.h"
 
 namespace doozer::raft {
 namespace {
@@ -25,6 +26,14 @@ const ConfigurationAt& ConfigurationHistory::known_at(Index index) const {
 
 const Configuration& ConfigurationHistory::at(Index index) const {
   return known_at(index).configuration;
+}
+
+bool ConfigurationHistory::votes_since(Index index, const Identity& identity) const {
+  for (auto known = known_.rbegin(); known != known_.rend(); ++known) {
+    if (is_voter(known->configuration, identity)) return true;
+    if (known->index <= index) return false;
+  }
+  return false;
 }
 
 Index ConfigurationHistory::index_at(Index index) const { return known_at(index).index; }

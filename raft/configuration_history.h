@@ -19,6 +19,8 @@ class ConfigurationHistory {
   Index index() const { return known_.back().index; }
   /// The newest at or below `index`; as far back as forget_below() left any.
   const Configuration& at(Index index) const;
+  /// Is `identity` a voter in that one or in any after it?
+  bool votes_since(Index index, const Identity& identity) const;
   /// From where on that one is in force.
   Index index_at(Index index) const;
 

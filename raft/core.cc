@@ -12,6 +12,7 @@ Core::Core(CoreOptions&& options)
     : self_(options.self),
       incarnation_(options.incarnation),
       never_lead_(options.never_lead),
+      retention_(options.retention),
       hard_state_(options.hard_state),
       configurations_(std::move(options.configurations)),
       log_(options.entries.empty()
@@ -211,8 +212,8 @@ uint64_t Core::next_deadline() const {
     if (!peers_.empty()) consider(heartbeat_us_);
     return next;
   }
-  const bool stands = is_voter(configuration(), self_);
-  if (stands || !leader_.none()) consider(election_deadline_us_);
+  if (configurations_.votes_since(commit_, self_) || !leader_.none())
+    consider(election_deadline_us_);
   if (role_ == Role::candidate && !is_single()) consider(vote_retry_us_);
   if (asked_ && !leader_.none()) consider(asked_->at_us + kReadRetryUs);
   return next;

@@ -26,6 +26,7 @@
 #include "base/types.h"
 #include "raft/configuration_history.h"
 #include "raft/events.h"
+#include "raft/limits.h"
 #include "raft/log_window.h"
 #include "raft/message.h"
 #include "raft/progress.h"
@@ -36,6 +37,14 @@ namespace doozer::raft {
 
 /// A candidate asks for pre-votes or for votes.
 enum class Role : uint8_t { follower, candidate, leader };
+
+/// How much of the applied log stays in memory for peers that lag.
+struct Retention {
+  size_t bytes = kRetainedLogBytes;
+  size_t entries = kRetainedEntries;
+  size_t pinned_bytes = kPinnedLogBytes;  ///< for one that lags more, but answers
+  size_t pinned_entries = kPinnedEntries;
+};
 
 /// What a member starts with: what recovery found (storage/) and who it is.
 struct CoreOptions {
@@ -55,6 +64,7 @@ struct CoreOptions {
   LogTrust trust = LogTrust::sound;
   Index doubtful_to;                      ///< if doubtful
   std::optional<SnapshotPoint> snapshot;  ///< the newest on disk
+  Retention retention = {};
   uint64_t now_us = 0;
 };
 
@@ -167,7 +177,7 @@ class Core {
   void forget_leader();
   void on_election_tick(Output& out);
   void begin_pre_vote(Output& out);
-  void begin_vote(bool transfer, Output& out);
+  void begin_vote(bool transfer);
   void ask_votes();
   void count_votes(Output& out);
   void record_vote(const Identity& voter, Vote vote, bool counts, Output& out);
@@ -191,6 +201,7 @@ class Core {
   void on_standbys(SetStandbys& standbys);
   void replicate_all(Output& out);
   void replicate(Progress& peer, Output& out);
+  bool bulk_may_arrive(const Progress& peer) const;
   bool send_append(Progress& peer, Output& out);
   void send_empty_after_next(Progress& peer, Output& out);
   void send_empty(Progress& peer, const LogPosition& prev);
@@ -245,7 +256,7 @@ class Core {
   void on_leadable(const SetLeadable& leadable);
   void on_step_down();
   void leave_to_successor();
-  void on_timeout_now(const Process& from, Output& out);
+  void on_timeout_now(const Process& from);
 
   // snapshot.cc
   void offer_snapshot(Progress& peer, Output& out);
@@ -265,6 +276,7 @@ class Core {
   Identity self_;
   Incarnation incarnation_;
   bool never_lead_ = false;
+  Retention retention_;
 
   // Durable, as far as `durable_` and `promise_sequence_` tell.
   HardState hard_state_;  ///< its commit is set when it is written

@@ -15,9 +15,10 @@ bool Core::is_single() const {
   return !now.joint() && now.voters.size() == 1 && now.voters.front() == self_;
 }
 
-// A server that is in no set of the configuration in force does not stand (4.2.2), but it votes.
+// A removed server does not stand (4.2.3), but it votes. It is removed once that is committed:
+// until then the others may need it, for its log may be the newest (4.2.2).
 bool Core::may_stand() const {
-  return is_voter(configuration(), self_) && may_vote() && (leadable_ || last_resort_);
+  return configurations_.votes_since(commit_, self_) && may_vote() && (leadable_ || last_resort_);
 }
 
 bool Core::may_vote() const { return trust_ != LogTrust::repairing; }
@@ -107,7 +108,7 @@ void Core::begin_pre_vote(Output& out) {
 }
 
 // 3.4. Our own vote counts once it is durable, as anybody's.
-void Core::begin_vote(bool transfer, Output& out) {
+void Core::begin_vote(bool transfer) {
   role_ = Role::candidate;
   pre_ = false;
   transferred_ = transfer;
@@ -122,7 +123,6 @@ void Core::begin_vote(bool transfer, Output& out) {
   ballots_.clear();
   for (const Identity& voter : all_voters(configuration())) ballots_.push_back({.voter = voter});
   ask_votes();
-  CHECK(!out.hard_state);
 }
 
 void Core::ask_votes() {
@@ -139,6 +139,7 @@ void Core::ask_votes() {
 }
 
 void Core::count_votes(Output& out) {
+  if (!pre_ && promise_sequence_ > persisted_sequence_) return;
   const Vote result = tally(configuration(), [&](const Identity& voter) {
     for (const Ballot& ballot : ballots_) {
       // What a doubtful log grants is no majority's; see below.
@@ -153,7 +154,7 @@ void Core::count_votes(Output& out) {
     return ballot.vote == Vote::granted;
   });
   if (result == Vote::pending && !unanimous) return;
-  if (pre_) return begin_vote(false, out);
+  if (pre_) return begin_vote(false);
   if (result == Vote::pending) PROBE("raft: doubtful logs elected a leader unanimously");
   become_leader(out);
 }

@@ -52,8 +52,8 @@ void Core::on_message(const Process&, ReadReply& message, Output& out) {
   if (in_term(message.term)) on_read_reply(message, out);
 }
 
-void Core::on_message(const Process& from, TimeoutNow& message, Output& out) {
-  if (in_term(message.term)) on_timeout_now(from, out);
+void Core::on_message(const Process& from, TimeoutNow& message, Output&) {
+  if (in_term(message.term)) on_timeout_now(from);
 }
 
 /// False if the message is not our leader's: of a term that is over (it is told so, and steps

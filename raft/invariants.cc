@@ -77,7 +77,8 @@ void Inspector::roles() {
   must(!led || core_.last_index() >= core_.term_first_, "a leader appended its noop (6.4)");
   must(!stands || core_.pre_ || core_.hard_state_.vote == core_.self(),
        "a candidate voted for itself (3.4)");
-  must(!stands || is_voter(core_.configuration(), core_.self()), "only voters stand (4.2.2)");
+  must(!stands || core_.configurations_.votes_since(core_.commit(), core_.self()),
+       "whose removal is committed does not stand (4.2.2)");
   must(core_.trust() == LogTrust::sound || !led, "who doubts its own log does not lead");
   must(core_.trust() != LogTrust::repairing || !stands, "who lacks entries does not stand");
   must(led || core_.peers_.empty(), "only a leader keeps progress");

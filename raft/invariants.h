@@ -28,6 +28,9 @@ class Witness {
   /// The highest index that any server knew to be committed.
   Index committed() const { return committed_.empty() ? Index() : committed_.rbegin()->first; }
 
+  /// Of an index that is committed.
+  Term committed_term(Index index) const { return committed_.at(index).term; }
+
  private:
   using Complaint = std::optional<std::string>;
   /// Of an entry, by index and term: what is in it and what it follows.

@@ -12,6 +12,7 @@ namespace doozer::raft {
 // --- Time
 constexpr uint64_t kHeartbeatUs = 60'000;       ///< a leader is heard of at least so often
 constexpr uint64_t kVoteRetryUs = 100'000;      ///< votes that were not answered are asked again
+constexpr uint64_t kBulkRetryUs = 500'000;      ///< a large append may be under way for so long
 constexpr uint64_t kReadRetryUs = 100'000;      ///< a leader that did not answer is asked again
 constexpr uint64_t kCandidateRankUs = 5'000;    ///< a candidate waits so long for each better one
 constexpr uint64_t kCandidateGraceUs = 50'000;  ///< who told one to stand waits so long for it

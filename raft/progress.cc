@@ -14,6 +14,7 @@ void Progress::probe_from(Index from) {
   probed = false;
   inflight.clear();
   inflight_bytes = 0;
+  bulk_last = Index();
 }
 
 void Progress::begin_replicate(Index from) {
@@ -31,6 +32,7 @@ void Progress::restarted(Incarnation now) {
   match = Index();
   counts = false;
   round = 0;
+  round_told = 0;
   probe_from(next);
 }
 

@@ -37,18 +37,24 @@ struct Progress {
   bool probed = false;           ///< probe: one is under way
   std::deque<Sent> inflight;     ///< replicate: by rising index, not yet durable there
   uint64_t inflight_bytes = 0;
+  /// The newest that went by the bulk connection. What follows goes there too until it is durable
+  /// at the peer: the control connection would overtake it, and be rejected.
+  Index bulk_last;
+  uint64_t bulk_sent_us = 0;
 
   /// Forgets what is under way and looks for agreement from `from` on.
   void probe_from(Index from);
   /// Agreement up to `next` - 1 was found.
   void begin_replicate(Index from);
   void begin_snapshot();
-  /// A new life of it was heard: nothing is known but that it lives.
+  /// A new life of it was heard: nothing is known but that it lives. It is told so at once, as a log
+  /// in doubt waits for that.
   void restarted(Incarnation now);
   /// Durable there up to `index`.
   void matched(Index index);
   void sent(Index last, uint64_t bytes);
   bool full() const;
+  bool bulk_under_way() const { return bulk_last > match; }
 };
 
 }  // namespace doozer::raft

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "raft/core.h"
+
 namespace doozer::raft {
 namespace {
 
@@ -88,6 +90,85 @@ TEST(Quorum, EveryMatchPatternOfUpToFiveMembersAlsoJoint) {
             {.voters = members(now), .old_voters = members(old)},
             [&](const Identity& id) { return Index(match[static_cast<size_t>(number(id))]); });
         ASSERT_EQ(got, Index(wanted)) << pattern << " " << now << " " << old;
+      }
+    }
+  }
+}
+
+/// The same through a core: server 1 of up to five, all the others played.
+CoreOptions one_of(unsigned now, unsigned old) {
+  CoreOptions options;
+  options.self = member(0);
+  options.configurations = {
+      {.index = Index(1), .configuration = {.voters = members(now), .old_voters = members(old)}}};
+  options.hard_state = {.term = Term(1), .vote = Identity(), .commit = Index(1)};
+  options.last_index = Index(1);
+  options.last_term = Term(1);
+  options.applied = Index(1);
+  return options;
+}
+
+/// Elects server 1 with the votes in `granted`; false if they do not suffice.
+bool elect(Core& core, unsigned granted) {
+  const auto answer = [&](bool pre) {
+    for (int i = 1; i < kMembersMax; ++i) {
+      if ((granted >> i & 1U) == 0) continue;
+      const Term asked = pre ? Term(2) : core.term();
+      core.step({.now_us = 5'000'000,
+                 .event = Receive{
+                     .from = member(i),
+                     .from_incarnation = Incarnation(1),
+                     .message = VoteReply{
+                         .term = Term(1), .asked_term = asked, .pre = pre, .granted = true}}});
+    }
+  };
+  Output out = core.step({.now_us = 5'000'000, .event = Tick{}});
+  answer(true);
+  if (core.term() != Term(2)) return false;
+  out = core.step({.now_us = 5'000'000, .event = Persisted{1}});
+  answer(false);
+  return core.role() == Role::leader;
+}
+
+TEST(Quorum, EveryVotePatternElectsACoreOrNot) {
+  constexpr unsigned kAll = 1U << kMembersMax;
+  for (unsigned now = 1; now < kAll; ++now) {
+    for (unsigned old = 0; old < kAll; ++old) {
+      if (((now | old) & 1U) == 0) continue;
+      for (unsigned granted = 0; granted < kAll; granted += 2) {
+        const unsigned votes = granted | 1U;
+        const bool wanted = counted(now, votes, 0) == Vote::granted &&
+                            (old == 0 || counted(old, votes, 0) == Vote::granted);
+        Core core = Core::make(one_of(now, old));
+        ASSERT_EQ(elect(core, granted), wanted) << now << " " << old << " " << granted;
+      }
+    }
+  }
+}
+
+TEST(Quorum, EveryMatchPatternIsCommittedByACoreOrNot) {
+  constexpr unsigned kAll = 1U << kMembersMax;
+  for (unsigned now = 1; now < kAll; ++now) {
+    for (unsigned old = 0; old < kAll; ++old) {
+      if (((now | old) & 1U) == 0) continue;
+      for (unsigned holders = 0; holders < kAll; ++holders) {
+        Core core = Core::make(one_of(now, old));
+        ASSERT_TRUE(elect(core, kAll - 1));
+        if ((holders & 1U) != 0) core.step({.now_us = 5'000'000, .event = Persisted{2}});
+        for (int i = 1; i < kMembersMax; ++i) {
+          if ((holders >> i & 1U) == 0) continue;
+          core.step({.now_us = 5'000'000,
+                     .event = Receive{.from = member(i),
+                                      .from_incarnation = Incarnation(1),
+                                      .message = AppendReply{.term = Term(2),
+                                                             .accepted = true,
+                                                             .match = Index(2),
+                                                             .agreed = Index(2),
+                                                             .round = 1}}});
+        }
+        const bool wanted = counted(now, holders, 0) == Vote::granted &&
+                            (old == 0 || counted(old, holders, 0) == Vote::granted);
+        ASSERT_EQ(core.commit() == Index(2), wanted) << now << " " << old << " " << holders;
       }
     }
   }

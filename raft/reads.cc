@@ -5,7 +5,7 @@
 // came. A round serves all reads that were registered before it was sent. Rounds count within one
 // leadership, and a term has one leadership.
 #include <algorithm>
-#include <iterator>
+#include <utility>
 
 #include "raft/core.h"
 #include "raft/limits.h"
@@ -78,11 +78,11 @@ void Core::ask_leader() {
   if (leader_.none() || role_ != Role::follower) return;
   if (asked_ && now_us_ < asked_->at_us + kReadRetryUs) return;
   if (!asked_ && tickets_.empty()) return;
-  if (!asked_) asked_.emplace();
-  asked_->id = ++read_id_;
-  asked_->at_us = now_us_;
-  asked_->tickets.insert(asked_->tickets.end(), tickets_.begin(), tickets_.end());
+  std::vector<uint64_t> tickets;
+  if (asked_) tickets = std::move(asked_->tickets);
+  tickets.insert(tickets.end(), tickets_.begin(), tickets_.end());
   tickets_.clear();
+  asked_ = Asked{.id = ++read_id_, .at_us = now_us_, .tickets = std::move(tickets)};
   send(leader_, ReadRequest{.term = term(), .asker = incarnation_, .id = asked_->id});
 }
 

@@ -54,6 +54,7 @@ void Core::heartbeat(Output& out) {
         break;
       // This finds a lost append even if nothing follows it.
       case Progress::State::replicate:
+        if (bulk_may_arrive(peer)) break;
         if (peer.full() || peer.next > last_index()) send_empty_after_next(peer, out);
         break;
       case Progress::State::snapshot: offer_snapshot(peer, out); break;
@@ -76,10 +77,11 @@ void Core::rank_peers() {
     peer.rank = kRankUnknown;
     if (is_voter(configuration(), peer.identity)) voters.push_back(&peer);
   }
-  std::stable_sort(voters.begin(), voters.end(), [](const Progress* a, const Progress* b) {
+  std::sort(voters.begin(), voters.end(), [](const Progress* a, const Progress* b) {
     const bool a_fit = a->counts && a->willing;
     const bool b_fit = b->counts && b->willing;
-    return a_fit != b_fit ? a_fit : a->match > b->match;
+    if (a_fit != b_fit) return a_fit;
+    return a->match != b->match ? a->match > b->match : a->identity < b->identity;
   });
   for (size_t i = 0; i < voters.size(); ++i) voters[i]->rank = static_cast<uint8_t>(i);
 }
@@ -143,7 +145,13 @@ void Core::replicate(Progress& peer, Output& out) {
   }
 }
 
-/// Sends what follows next - 1, as much as goes into one message; false if it is forgotten.
+/// A large append was sent not long ago: to look for its loss would only repeat it.
+bool Core::bulk_may_arrive(const Progress& peer) const {
+  return peer.bulk_under_way() && now_us_ < peer.bulk_sent_us + kBulkRetryUs;
+}
+
+/// Sends what follows next - 1, as much as goes into one message; false if it is forgotten. A probe
+/// carries nothing large.
 bool Core::send_append(Progress& peer, Output& out) {
   const std::optional<Term> prev_term = log_.term_of(peer.next - 1);
   if (!prev_term) {
@@ -155,19 +163,25 @@ bool Core::send_append(Progress& peer, Output& out) {
   uint64_t payload = 0;
   for (Index at = peer.next; at <= last_index() && count < kAppendEntriesMax; ++at) {
     const uint64_t more = entry(at).payload.size() + kEntryOverheadBytes;
-    if (count > 0 && payload + more > kAppendBytesMax) break;
+    const bool alone = count == 0 && peer.state == Progress::State::replicate;
+    if (!alone && payload + more > kAppendBytesMax) break;
     payload += more;
     ++count;
   }
   const LogPosition prev{.index = peer.next - 1, .term = *prev_term};
+  const bool bulk = payload > kAppendBytesMax || peer.bulk_under_way();
   outgoing_.push_back(
       {.to = peer.identity,
-       .bulk = payload > kAppendBytesMax,
+       .bulk = bulk,
        .message = AppendRange{.head = head_for(peer), .prev = prev, .count = count}});
   if (peer.state == Progress::State::probe) {
     peer.probed = true;
-  } else {
-    peer.sent(prev.index + count, payload);
+    return true;
+  }
+  peer.sent(prev.index + count, payload);
+  if (bulk) {
+    peer.bulk_last = prev.index + count;
+    peer.bulk_sent_us = now_us_;
   }
   return true;
 }
@@ -224,6 +238,7 @@ void Core::on_rejected(Progress& peer, const AppendReply& reply) {
   const bool current = peer.state == Progress::State::probe ? reply.rejected + 1 == peer.next
                                                             : reply.rejected > peer.match;
   if (peer.state == Progress::State::snapshot || reply.rejected.value() == 0 || !current) return;
+  if (bulk_may_arrive(peer)) return;
   const Index limit = std::min(reply.hint.index, reply.rejected - 1);
   const auto agreed = log_.highest_at_most(limit, reply.hint.term);
   const Index next = agreed ? agreed->index + 1 : std::min(limit + 1, log_.below().index);

@@ -15,7 +15,10 @@ void Core::offer_snapshot(Progress& peer, Output& out) {
     out.snapshot_wanted = true;
     return;
   }
-  peer.offered = snapshot_->index;
+  // While it pulls the first that was offered, what follows that one stays pinned.
+  if (peer.offered < log_.below().index || peer.offered.value() == 0) {
+    peer.offered = snapshot_->index;
+  }
   send(peer.identity,
        SnapshotOffer{.head = head_for(peer),
                      .snapshot = {.index = snapshot_->index, .term = snapshot_->term}});
@@ -81,12 +84,12 @@ void Core::forget_applied() {
   const auto over = [&](size_t bytes, size_t entries) {
     return log_.bytes() > bytes || log_.size() > entries;
   };
-  if (!over(kRetainedLogBytes, kRetainedEntries)) return;
+  if (!over(retention_.bytes, retention_.entries)) return;
   const Index pin = pinned();
   while (log_.first() <= applied_) {
     const bool needed = log_.first() > pin;
-    if (needed ? !over(kPinnedLogBytes, kPinnedEntries)
-               : !over(kRetainedLogBytes, kRetainedEntries)) {
+    if (needed ? !over(retention_.pinned_bytes, retention_.pinned_entries)
+               : !over(retention_.bytes, retention_.entries)) {
       break;
     }
     log_.forget_to(log_.first());

@@ -1,5 +1,6 @@
 #include "server/connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -48,6 +49,7 @@ void Connection::on_bytes(std::string_view bytes) {
     wait_to_be_served(bytes);
     return;
   }
+  if (unsent_ > 0) note_unsent();     // whether there are too many is the others' doing
   if (in_.empty()) {
     // The usual case: whole frames straight out of the network's buffer.
     auto taken = door_->receive(bytes);
@@ -118,8 +120,18 @@ void Connection::set_paused(bool paused) {
 
 void Connection::on_progress() {
   owner_.touch(*this);
-  unsent_since_us_ = stream_->unsent() > 0 ? owner_.now_us() : 0;
-  door_->set_unsent(stream_->unsent());
+  note_unsent();
+  unsent_since_us_ = unsent_ > 0 ? owner_.now_us() : 0;
+}
+
+// While all connections together hold too much, whoever has anything unsent begins no request: what
+// is under way then ends, and his own progress lets him go on.
+void Connection::note_unsent() {
+  const size_t unsent = stream_->unsent();
+  owner_.count_unsent(unsent_, unsent);
+  unsent_ = unsent;
+  door_->set_unsent(unsent > 0 && owner_.crowded() ? std::max(unsent, kUnsentBytesAllSoft)
+                                                   : unsent);
 }
 
 void Connection::on_end() {
@@ -149,8 +161,16 @@ void Connection::begin_close() {
   set_paused(false);  // to hear the peer's end
 }
 
+void Connection::begin_stop() {
+  if (state_ == State::dead || stop_since_us_ != 0) return;
+  stop_since_us_ = owner_.now_us();
+  begin_close();
+  owner_.touch(*this);  // one that was closing has another deadline now
+}
+
 bool Connection::turn_end(uint64_t now_us, Budget& budget) {
   if (state_ == State::dead) return false;
+  if (unsent_ > 0) note_unsent();
   if (door_->has_work()) door_->run(budget);
   if (door_->must_close()) begin_close();
   if (!owner_.serving()) {
@@ -185,15 +205,15 @@ void Connection::send(uint64_t now_us) {
   std::string& output = door_->output();
   if (!output.empty()) {
     stream_->write(std::exchange(output, {}));
-    if (stream_->unsent() > 0 && unsent_since_us_ == 0) unsent_since_us_ = now_us;
-    door_->set_unsent(stream_->unsent());
+    note_unsent();
+    if (unsent_ > 0 && unsent_since_us_ == 0) unsent_since_us_ = now_us;
   }
 }
 
 void Connection::maybe_finish(uint64_t now_us) {
   if (state_ != State::closing || !input_ended_) return;
   if (!door_->finished() && !door_->must_close()) return;
-  if (stream_->unsent() > 0) return;
+  if (unsent_ > 0) return;
   stream_->shutdown();
   linger_since_us_ = now_us;
   state_ = peer_ended_ ? State::dead : State::lingering;
@@ -201,6 +221,7 @@ void Connection::maybe_finish(uint64_t now_us) {
 
 bool Connection::wind_up(Budget& budget) {
   state_ = State::dead;
+  owner_.count_unsent(std::exchange(unsent_, 0), 0);
   stream_.reset();
   in_ = std::string();
   door_->end_of_input();
@@ -215,11 +236,16 @@ uint64_t Connection::deadline_us() const {
   at(frame_since_us_, limits_.frame_complete_us);
   at(unsent_since_us_, limits_.unsent_stall_us);
   at(linger_since_us_, limits_.linger_us);
+  if (linger_since_us_ == 0) at(stop_since_us_, limits_.stop_us);
+  if (stop_since_us_ != 0 && unsent_since_us_ != 0) {
+    at(std::max(stop_since_us_, unsent_since_us_), limits_.linger_us);
+  }
   return deadline;
 }
 
 std::string_view Connection::deadline_reason() const {
   if (linger_since_us_ != 0) return "";
+  if (stop_since_us_ != 0) return "the server stops and the client does not take its answers";
   if (unsent_since_us_ != 0) return "the client takes no answers";
   return "a frame was begun and not finished in time";
 }

@@ -20,6 +20,7 @@ struct ConnectionLimits {
   uint64_t frame_complete_us = kFrameCompleteUsMax;
   uint64_t unsent_stall_us = kUnsentStallUsMax;
   uint64_t linger_us = kGracefulLingerUs;
+  uint64_t stop_us = kGracefulAnswersUs;
 };
 
 class Connection final : public env::StreamEvents, public door::DoorEvents {
@@ -39,6 +40,9 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   bool turn_end(uint64_t now_us, Budget& budget);
   /// Handles no further input, answers what is under way, tells the peer, waits for it to close.
   void begin_close();
+  /// The same, for a server that stops: who takes nothing of his answers for `linger_us`, or not
+  /// all of them in `stop_us`, is cut.
+  void begin_stop();
   /// The connection is over: closes the stream and drops what the client had waited for, in slices;
   /// true when nothing is left of that.
   bool wind_up(Budget& budget);
@@ -50,6 +54,8 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   bool dead() const { return state_ == State::dead; }
   /// Waits only for the peer to close.
   bool lingering() const { return state_ == State::lingering; }
+  /// Bytes of answers that the operating system has not taken, as counted with the owner.
+  size_t unsent() const { return unsent_; }
 
   void on_bytes(std::string_view bytes) override;
   void on_progress() override;
@@ -69,6 +75,7 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   void feed();
   void note_frame();
   void send(uint64_t now_us);
+  void note_unsent();
   void maybe_finish(uint64_t now_us);
   void set_paused(bool paused);
 
@@ -89,6 +96,8 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   uint64_t frame_since_us_ = 0;   ///< a frame is begun and not whole; 0: none
   uint64_t unsent_since_us_ = 0;  ///< the peer takes nothing since; 0: all sent
   uint64_t linger_since_us_ = 0;
+  uint64_t stop_since_us_ = 0;  ///< the server stops since; 0: it does not
+  size_t unsent_ = 0;
 };
 
 }  // namespace doozer::server

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
+#include "base/probe.h"
 
 namespace doozer::server {
 namespace {
@@ -124,6 +126,7 @@ void Connections::turn_end() {
     // One may have sent a mebibyte, or have ended with thousands of waits.
     if (clock_.now_us() - began > kClientsPerTurnUs) break;
   }
+  if (unsent_ > options_.unsent_max) cut_largest();
   // The turn's steps are shared: who found none left goes before those who had some, so that one
   // whose listings never end cannot keep the others from theirs.
   for (std::vector<uint64_t>* const list : {&starved_, &again_}) {
@@ -198,14 +201,31 @@ void Connections::cut_late() {
   const uint64_t now = clock_.now_us();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const uint64_t id = deadlines_.begin()->second;
-    const Connection& connection = *connections_.at(id).connection;
-    if (!connection.deadline_reason().empty()) {
-      ++cut_;
-      log_protocol_error(connection, {Code::timed_out, std::string(connection.deadline_reason())});
-    }
-    remove(id);
+    cut(id, connections_.at(id).connection->deadline_reason());
   }
   // turn_end() of this same turn arms the timer anew.
+}
+
+// Nobody knows for whom memory is short: those that hold the most give the most back.
+void Connections::cut_largest() {
+  PROBE("connections: all together hold too many unsent bytes");
+  std::vector<std::pair<size_t, uint64_t>> holders;
+  for (const auto& [id, held] : connections_) {
+    if (held.connection->unsent() > 0) holders.emplace_back(held.connection->unsent(), id);
+  }
+  std::sort(holders.begin(), holders.end(), std::greater<>());
+  for (const auto& [unsent, id] : holders) {
+    if (unsent_ <= options_.unsent_max) break;
+    cut(id, "all clients together do not take their answers, and this one has the most waiting");
+  }
+}
+
+void Connections::cut(uint64_t id, std::string_view why) {
+  if (!why.empty()) {
+    ++cut_;
+    log_protocol_error(*connections_.at(id).connection, {Code::timed_out, std::string(why)});
+  }
+  remove(id);
 }
 
 void Connections::resume() {
@@ -238,7 +258,7 @@ std::vector<uint64_t> Connections::ids() const {
 void Connections::close_all(UniqueFunction<void()> done) {
   closing_ = true;
   closed_ = std::move(done);
-  for (const uint64_t id : ids()) connections_.at(id).connection->begin_close();
+  for (const uint64_t id : ids()) connections_.at(id).connection->begin_stop();
 }
 
 }  // namespace doozer::server

@@ -22,6 +22,10 @@ namespace doozer::server {
 struct ConnectionsOptions {
   size_t connections_max = kConnectionsMax;
   size_t per_address_max = kConnectionsPerAddressMax;
+  // Of what all hold together in answers that the operating system has not taken: above the first
+  // whoever has any begins no request, above the second those with the most are cut.
+  size_t unsent_soft = kUnsentBytesAllSoft;
+  size_t unsent_max = kUnsentBytesAllMax;
   ConnectionLimits limits;
 };
 
@@ -45,14 +49,15 @@ class Connections final : public env::AcceptEvents {
   void suspend();
   /// Serves every connection that was touched: called at the end of each turn.
   void turn_end();
-  /// Closes all, politely; `done` is called when none is left, at the latest after `linger` and the
-  /// time that the answers under way take.
+  /// Closes all, politely; `done` is called when none is left, at the latest after `stop` and
+  /// `linger` of the limits: answers are sent to the end to whoever takes them.
   void close_all(UniqueFunction<void()> done);
   size_t count() const { return connections_.size(); }
   uint64_t accepted() const { return accepted_; }
   uint64_t refused() const { return refused_; }
   uint64_t cut() const { return cut_; }
   uint64_t peers_taken() const { return peers_taken_; }
+  size_t unsent() const { return unsent_; }
 
   // For Connection.
   void touch(Connection& connection);
@@ -63,6 +68,8 @@ class Connections final : public env::AcceptEvents {
   bool closing() const { return closing_; }
   /// Before it serves: what clients have said may not fill the memory.
   bool may_hold(size_t bytes);
+  void count_unsent(size_t before, size_t now) { unsent_ += now - before; }
+  bool crowded() const { return unsent_ > options_.unsent_soft; }
   void log_protocol_error(const Connection& connection, const Error& error);
 
   void on_accept(std::unique_ptr<env::AcceptedStream> stream) override;
@@ -82,6 +89,8 @@ class Connections final : public env::AcceptEvents {
   void set_deadline(Held& held, uint64_t deadline_us);
   void arm_timer();
   void cut_late();
+  void cut_largest();
+  void cut(uint64_t id, std::string_view why);
   /// True if one more line of this kind may be logged this second.
   bool may_log();
   /// Says how many lines of the last second were not logged; at once or once that second is over.
@@ -108,6 +117,7 @@ class Connections final : public env::AcceptEvents {
   uint64_t cut_ = 0;
   uint64_t peers_taken_ = 0;
   size_t held_bytes_ = 0;  ///< of requests that came before it serves
+  size_t unsent_ = 0;  ///< of all connections
   uint64_t log_second_ = 0;
   uint64_t logged_ = 0;
   uint64_t not_logged_ = 0;

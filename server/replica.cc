@@ -18,6 +18,8 @@ constexpr uint64_t kApplySliceUs = 1'500;  ///< of a turn, for proposing and app
 // Between two looks at the clock: an entry counts as one, and once more for each of these bytes.
 constexpr size_t kApplyClockEvery = 32;
 constexpr size_t kApplyBytesAsOne = 2 * kKiB;
+// Given to the log in one turn, unless one write is more: each of these bytes is copied and summed.
+constexpr size_t kProposeBytesPerTurn = 1 * kMiB;
 
 size_t body_bytes(const core::BodyView& body) {
   constexpr size_t kEnvelope = 64;
@@ -261,8 +263,12 @@ Result<void> Replica::admit(size_t bytes, bool may_use_reserve) const {
 
 void Replica::collect_own() {
   if (!leading() || !queue_.open_to(core_.term())) return;
-  while (auto own = queue_.next_own(core_.term())) {
+  size_t taken = 0;
+  while (taken < kProposeBytesPerTurn) {
+    auto own = queue_.next_own(core_.term());
+    if (!own) break;
     const size_t bytes = own->payload.size();
+    taken += bytes;
     if (auto admitted = admit(bytes, own->may_use_reserve); !admitted) {
       queue_.refuse_own(own->sequence, std::move(admitted).error());
       continue;

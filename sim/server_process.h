@@ -40,6 +40,7 @@ struct ServerProcessOptions {
   server::Config config;  ///< `listen` is set from `address`
   server::StartSecrets secrets;
   server::SnapshotPolicy snapshots;
+  uint64_t digest_every = 64;  ///< often, so that short runs compare digests too
   SimClockOptions clock = {.wall_start_us = 1'750'000'000'000'000};  ///< `start_us` is set
   LogLevel log_level = LogLevel::debug;
   LogSink* log_listener = nullptr;  ///< gets the records; otherwise log() keeps lines

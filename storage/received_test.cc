@@ -194,5 +194,26 @@ TEST_F(ReceivedTest, AFullDiskRefusesItAndTheLogGoesOn) {
   EXPECT_EQ(files("snap"), 0U);
 }
 
+TEST_F(ReceivedTest, AStateMeantForTheNewLogIsCutToTheOldOneIfThatStays) {
+  process_->run_for(1'000'000);
+  int refused = 0;
+  disk_.on_operation([&](const sim::Operation& operation) -> sim::Fate {
+    if (!operation.path.ends_with(".wal.tmp")) return {};
+    if (refused++ == 0) process_->set_hard_state(Term(2), Index(100), test_identity(7));
+    sim::Fate fate;
+    fate.kind = sim::Fate::Kind::fail;
+    fate.code = Code::no_space;
+    return fate;
+  });
+  EXPECT_EQ(process_->receive(received_at(Index(100), Term(2)), kChunks).error().code,
+            Code::no_space);
+  EXPECT_EQ(refused, 2) << "a smaller segment was tried, too";
+  disk_.clear_plans();
+  ASSERT_TRUE(process_->put("on"));
+  restart();
+  EXPECT_EQ(process_->recovered().hard_state,
+            (raft::HardState{.term = Term(2), .vote = test_identity(7), .commit = Index(21)}));
+}
+
 }  // namespace
 }  // namespace doozer::storage

@@ -209,6 +209,26 @@ TEST_F(SpaceTest, WhatTheReserveAdmitsGetsThroughThoughThereIsLittleOfIt) {
   EXPECT_FALSE(process.error().has_value());
 }
 
+TEST_F(SpaceTest, WhatIsAdmittedInOneGoNeverEatsTheReserve) {
+  disk_.leave_free(kSmall.disk_reserve_bytes + 200 * kKiB);
+  let_it_look();
+  const std::string_view small = "wal: a small segment out of the reserve";
+  const uint64_t before = Probe::reached(small);
+  int admitted = 0;
+  while (admitted < 1'000 && storage().admit(kValueBytes, false)) {
+    process_->add(std::string(kValueBytes, 'x'));
+    ++admitted;
+  }
+  EXPECT_GT(admitted, 30);
+  EXPECT_LT(admitted, 100);
+  EXPECT_TRUE(storage().admit(100, true)) << "DELs";
+  process_->flush();
+  process_->run_for(5'000'000);
+  EXPECT_EQ(storage().pending_bytes(), 0U);
+  EXPECT_EQ(Probe::reached(small), before);
+  EXPECT_GE(*disk_.free_bytes(), kSmall.disk_reserve_bytes);
+}
+
 TEST_F(SpaceTest, ABatchThatNoSegmentHasRoomForWaitsAndHarmsNothing) {
   process_->run_for(100'000);
   disk_.leave_free(50 * kKiB);

@@ -205,7 +205,10 @@ Result<void> FileStorage::judge(size_t bytes, bool reserve_ok) const {
   }
   const uint64_t kept = options_.disk_reserve_bytes + snapshot_room_;
   // What goes into a prepared segment takes nothing of what is free.
-  if (free < kept) return refuse(kept, "the reserve and the next snapshot");
+  const uint64_t growth = writer_.beyond_prepared(cost);
+  if (free < kept + growth) {
+    return refuse(kept + growth, "the reserve, the next snapshot and the log on its way");
+  }
   const uint64_t log_reserve = std::min<uint64_t>(options_.disk_reserve_bytes,
                                                   options_.segment_bytes / kReserveSegmentShare);
   if (writer_.preparing_failed() && room < cost + log_reserve) {

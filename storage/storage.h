@@ -216,7 +216,10 @@ class Storage {
 
   // --- Space. Decided when proposing, never when applying.
   /// no_space if `bytes` more of entries would eat the reserve; `reserve_ok` for DELs, hard state
-  /// and configuration, which may use it. The message tells the free bytes.
+  /// and configuration, which may use it. The message tells the free bytes. What is on its way to
+  /// the log counts, also what will need a segment that is not made yet. A log that grows because
+  /// no snapshot succeeds ends here: SETs are refused while there is still room for the snapshot,
+  /// which then succeeds for want of writes, and what it allows to purge ends the shortage.
   virtual Result<void> admit(size_t bytes, bool reserve_ok) = 0;
   /// True from a refusal by admit() until the same would be admitted; looked at each second.
   virtual bool short_of_space() const = 0;

@@ -161,12 +161,13 @@ Result<bool> IntactScanner::read_records(SegmentReader& reader, bool gather) {
 
 /// A prepared file holds nothing and may go at once; all others that do not count are evidence.
 Result<void> IntactScanner::sort_out_files() {
-  for (const auto& [number, header] : files_) {
-    const bool counts = std::any_of(
-        scan_.segments.begin(), scan_.segments.end(),
-        [number = number](const SegmentInfo& segment) { return segment.number == number; });
+  for (const auto& file : files_) {
+    const uint64_t number = file.first;
+    const bool counts =
+        std::any_of(scan_.segments.begin(), scan_.segments.end(),
+                    [number](const SegmentInfo& segment) { return segment.number == number; });
     if (counts) continue;
-    if (!header) {
+    if (!file.second) {
       TRY_ASSIGN(SegmentReader reader, SegmentReader::open(disk_, number));
       TRY_ASSIGN(const Remains remains, look_behind(reader, 0, 0, std::nullopt));
       if (remains.nonzero_end == 0) {

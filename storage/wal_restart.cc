@@ -1,6 +1,7 @@
 // The log is discarded whole and begins anew behind a received snapshot. What makes it so is one
 // rename: that of a segment which holds nothing but its header and a marker and is linked to no
 // other (docs/wal-format.md "Beginning anew").
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -82,7 +83,11 @@ void WalWriter::restarted(const Flight& flight, Result<void> result) {
 
 void WalWriter::end_restart(Result<void> result) {
   const std::unique_ptr<Restart> ended = std::move(restart_);
-  if (ended->state) note_state(*ended->state);
+  if (ended->state) {
+    // The commit may have been meant for the log that did not come about.
+    ended->state->raft.commit = std::min(ended->state->raft.commit, shape_.last_index());
+    note_state(*ended->state);
+  }
   if (ended->tag != 0) flush(ended->tag);
   ended->done(std::move(result));
 }

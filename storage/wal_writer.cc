@@ -325,13 +325,26 @@ void WalWriter::die(Error error) {
 
 // --- Room
 
-uint64_t WalWriter::prepared_room() const {
+uint64_t WalWriter::prepared_bytes() const {
   const bool leaving = flying_ != nullptr && flying_->turns_over;
   uint64_t room = leaving ? flying_->header.file_bytes - kSegmentOverheadBytes
                           : minus_or_zero(file_bytes_, offset_ + kSectorBytes);
   if (preparer_.ready()) room += minus_or_zero(preparer_.peek().bytes, kSegmentOverheadBytes);
+  return room;
+}
+
+uint64_t WalWriter::asked_bytes() const {
   const uint64_t padding = (queue_.size() + 1) * kSectorBytes;
-  return minus_or_zero(room, queued_bytes_ + flying_bytes_ + padding);
+  return queued_bytes_ + flying_bytes_ + padding;
+}
+
+uint64_t WalWriter::prepared_room() const { return minus_or_zero(prepared_bytes(), asked_bytes()); }
+
+uint64_t WalWriter::beyond_prepared(uint64_t bytes) const {
+  const uint64_t beyond = minus_or_zero(asked_bytes() + bytes, prepared_bytes());
+  // A batch that does not fit leaves the end of a segment unused.
+  const uint64_t usable = smallest_segment() / 2;
+  return (beyond + usable - 1) / usable * smallest_segment();
 }
 
 void WalWriter::prepare_if_needed() {

@@ -83,6 +83,8 @@ class WalWriter {
   size_t pending_bytes() const { return static_cast<size_t>(queued_bytes_ + flying_bytes_); }
   /// Bytes that may certainly still be written: prepared, and not asked for by what is pending.
   uint64_t prepared_room() const;
+  /// What `bytes` more would take of the disk besides what is prepared, in whole segments.
+  uint64_t beyond_prepared(uint64_t bytes) const;
   /// The last try to prepare a segment failed for want of space.
   bool preparing_failed() const { return preparing_failed_; }
   /// What preparing a segment must leave free on the disk.
@@ -130,6 +132,8 @@ class WalWriter {
   void launch_restart();
   void restarted(const Flight& flight, Result<void> result);
   void end_restart(Result<void> result);
+  uint64_t prepared_bytes() const;
+  uint64_t asked_bytes() const;
   void drop_stale_segment();
   void drop_prepared();
   void tell(uint64_t tag);

@@ -19,6 +19,7 @@ class Attacher::Impl final : public ConnectionOwner {
 
   void start() { tick(); }
   void adopt(std::unique_ptr<env::Stream> stream, const std::string& first_bytes);
+  void accept(env::AcceptedStream& accepted);
   void stop();
   std::vector<AttachState> states() const;
 
@@ -70,6 +71,7 @@ void Attacher::start() { impl_->start(); }
 void Attacher::adopt(std::unique_ptr<env::Stream> stream, std::string first_bytes) {
   impl_->adopt(std::move(stream), first_bytes);
 }
+void Attacher::accept(std::unique_ptr<env::AcceptedStream> accepted) { impl_->accept(*accepted); }
 void Attacher::stop() { impl_->stop(); }
 std::vector<AttachState> Attacher::states() const { return impl_->states(); }
 
@@ -97,6 +99,10 @@ void Attacher::Impl::stop() {
   over_ = true;
   if (timer_ != 0) clock_.cancel(std::exchange(timer_, 0));
   pool_.cut_all();
+}
+
+void Attacher::Impl::accept(env::AcceptedStream& accepted) {
+  if (!over_) pool_.accept(accepted);
 }
 
 void Attacher::Impl::adopt(std::unique_ptr<env::Stream> stream, const std::string& first_bytes) {

@@ -71,6 +71,8 @@ class Attacher {
   void start();
   /// As Mesh::adopt().
   void adopt(std::unique_ptr<env::Stream> stream, std::string first_bytes);
+  /// As Mesh::accept().
+  void accept(std::unique_ptr<env::AcceptedStream> accepted);
   /// Nothing is heard afterwards.
   void stop();
   /// In the order of the options.

@@ -174,7 +174,7 @@ TEST_F(AttacherTest, AWrongSecretIsToldAndNeitherBootsNorAttaches) {
   none.insecure_peers = true;
   seek(2, none);
   run(3'000'000);
-  for (const size_t i : {1, 2}) {
+  for (const size_t i : {1U, 2U}) {
     EXPECT_EQ(at(i).booted, 0);
     EXPECT_TRUE(at(i).attached.empty());
     EXPECT_NE(kind(i, 0), AttachState::Kind::holds) << i;

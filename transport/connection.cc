@@ -44,6 +44,18 @@ Connection::Connection(uint64_t id, ConnectionOwner& owner, std::unique_ptr<env:
   stream_->set_class(env::StreamClass::control);
 }
 
+Connection::Connection(uint64_t id, ConnectionOwner& owner, env::AcceptedStream& accepted)
+    : id_(id),
+      owner_(owner),
+      side_(Side::accepted),
+      address_(accepted.peer()),
+      began_us_(owner.now_us()),
+      state_(State::greeting),
+      reader_(kUnprovenBodyBytesMax) {
+  stream_ = accepted.attach(*this);
+  stream_->set_class(env::StreamClass::control);
+}
+
 void Connection::begin(std::string_view first_bytes) {
   if (const std::string why = owner_.forbidden(address_); !why.empty()) {
     stream_->write(std::string(kPreamble));
@@ -216,6 +228,7 @@ void Connection::linger() {
 
 void Connection::write(std::string frames) {
   CHECK(state_ == State::established);
+  if (stream_->unsent() == 0) unsent_since_us_ = 0;
   bytes_sent_ += frames.size();
   stream_->write(std::move(frames));
   if (unsent_since_us_ == 0 && stream_->unsent() > 0) unsent_since_us_ = owner_.now_us();

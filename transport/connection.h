@@ -55,8 +55,9 @@ class Connection final : public env::StreamEvents {
   /// Dials. `address` is what is dialled, `expected` whom it hopes to meet (or none).
   Connection(uint64_t id, ConnectionOwner& owner, env::Net& net, env::DialOptions options,
              Role role, const Identity& expected);
-  /// Accepted; call begin() next.
+  /// Accepted, by somebody else who has heard its first bytes, or just now; call begin() next.
   Connection(uint64_t id, ConnectionOwner& owner, std::unique_ptr<env::Stream> stream);
+  Connection(uint64_t id, ConnectionOwner& owner, env::AcceptedStream& accepted);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   /// Handles what an accepted connection has said so far.

@@ -18,12 +18,25 @@ Connection& ConnectionPool::dial(env::DialOptions options, const std::string& ad
   return *place;
 }
 
-bool ConnectionPool::adopt(std::unique_ptr<env::Stream> stream, const std::string& first_bytes) {
+bool ConnectionPool::too_many_unproven() const {
   size_t unproven = 0;
   for (const auto& [id, connection] : all_) {
     if (!connection->dialled() && !connection->proven() && !connection->dead()) ++unproven;
   }
-  if (unproven >= kHandshakesMax) return false;
+  return unproven >= kHandshakesMax;
+}
+
+bool ConnectionPool::accept(env::AcceptedStream& accepted) {
+  if (too_many_unproven()) return false;
+  const uint64_t id = ++last_id_;
+  auto& place = all_[id];
+  place = std::make_unique<Connection>(id, owner_, accepted);
+  place->begin({});
+  return true;
+}
+
+bool ConnectionPool::adopt(std::unique_ptr<env::Stream> stream, const std::string& first_bytes) {
+  if (too_many_unproven()) return false;
   const uint64_t id = ++last_id_;
   auto& place = all_[id];
   place = std::make_unique<Connection>(id, owner_, std::move(stream));

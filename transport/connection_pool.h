@@ -20,6 +20,7 @@ class ConnectionPool {
                    const Identity& expected);
   /// False if too many wait for their proof: the stream is closed.
   bool adopt(std::unique_ptr<env::Stream> stream, const std::string& first_bytes);
+  bool accept(env::AcceptedStream& accepted);
   /// Ends handshakes and lingerings that take too long.
   void tick();
   /// Destroys what is dead. Not from inside a call of a connection.
@@ -33,6 +34,7 @@ class ConnectionPool {
   size_t count() const { return all_.size(); }
 
  private:
+  bool too_many_unproven() const;
   ConnectionOwner& owner_;
   env::Net& net_;
   uint64_t last_id_ = 0;

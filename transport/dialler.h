@@ -15,7 +15,7 @@ namespace doozer::transport {
 class Dialler {
  public:
   struct Target {
-    Identity identity;  ///< who is expected there, or was met last; none: not known
+    Identity identity;  ///< the member that is expected there, or was met last; none: not known
     bool seed = false;
     bool busy = false;  ///< a dial is under way
     uint64_t next_us = 0;

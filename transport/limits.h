@@ -54,7 +54,7 @@ constexpr int kProofRedialsMax =
     8;  ///< of one lost link, if the redial is cut off in its handshake
 constexpr uint64_t kProofRedialUs = 1'000;          ///< after the first; doubling
 constexpr uint64_t kStaleConnectionUs = 1'000'000;  ///< down so long: closed and dialled anew
-constexpr uint64_t kSelfDialUs = 10'000'000;        ///< before an address of our own is tried again
+constexpr uint64_t kSelfDialUs = 60'000'000;        ///< before an address of our own is tried again
 
 // --- Attaching
 constexpr uint64_t kAskAgainUs = 500'000;       ///< an address that holds no cluster

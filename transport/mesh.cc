@@ -24,6 +24,7 @@ void Mesh::adopt(std::unique_ptr<env::Stream> stream, std::string first_bytes) {
   CHECK(static_cast<uint8_t>(first_bytes.front()) >= kPeerFirstByte);
   impl_->adopt(std::move(stream), first_bytes);
 }
+void Mesh::accept(std::unique_ptr<env::AcceptedStream> accepted) { impl_->accept(*accepted); }
 void Mesh::goodbye() { impl_->goodbye(); }
 void Mesh::stop() { impl_->stop(); }
 void Mesh::forget(const Identity& identity) { impl_->forget(identity); }
@@ -100,7 +101,14 @@ void Mesh::Impl::goodbye() {
 void Mesh::Impl::adopt(std::unique_ptr<env::Stream> stream, const std::string& first_bytes) {
   if (stopped_) return;
   const std::string from = stream->peer();
-  if (pool_.adopt(std::move(stream), first_bytes)) return;
+  if (!pool_.adopt(std::move(stream), first_bytes)) note_crowd(from);
+}
+
+void Mesh::Impl::accept(env::AcceptedStream& accepted) {
+  if (!stopped_ && !pool_.accept(accepted)) note_crowd(accepted.peer());
+}
+
+void Mesh::Impl::note_crowd(const std::string& from) {
   ++stats_.refused;
   if (pace_.may(now_us())) {
     logger_.warn("peer_refused", {{"peer", from}, {"why", "too many wait for their proof"}});
@@ -132,7 +140,11 @@ void Mesh::Impl::tick() {
   });
   pool_.tick();
   if (stopped_) return;
-  for (const auto& [id, peer] : peers_.all()) tick_peer(*peer, now);
+  // After a stall of our own, echoes wait to be read: nobody is judged by that silence, and what
+  // is read now is answered at once.
+  const bool late = ticked_us_ != 0 && now - ticked_us_ > 2 * kBeatUs;
+  ticked_us_ = now;
+  for (const auto& [id, peer] : peers_.all()) tick_peer(*peer, now, late);
   if (states_.expire(now)) graph_dirty_ = true;
   reassembly_.expire(now);
   refresh_own(now - own_sent_us_ >= kLinkStateRefreshUs);
@@ -140,16 +152,18 @@ void Mesh::Impl::tick() {
   tell_changes();
 }
 
-void Mesh::Impl::tick_peer(Peer& peer, uint64_t now) {
+void Mesh::Impl::tick_peer(Peer& peer, uint64_t now, bool late) {
   if (peer.control == nullptr) return;
   const uint64_t stalled_since = peer.control->stalled_since_us();
   const bool stalled = stalled_since != 0 && now - stalled_since > kStallUs;
-  if (peer.health.update(now, stalled)) {
+  peer.answer_next = late;
+  if (!late && peer.health.update(now, stalled)) {
     set_up(peer, peer.health.up(), stalled ? "bytes are stuck" : "no echo");
   }
   // The end of a damping shows in our record.
   const uint64_t until = peer.health.damped_until_us();
-  if (until != 0 && now >= until && now - until <= 2 * kBeatUs) links_dirty_ = true;
+  if (until != 0 && now >= until && now - until <= 2 * kBeatUs)
+    links_dirty_ = peers_changed_ = true;
   const uint64_t down_since = peer.health.down_since_us();
   if (down_since != 0 && now - down_since > kStaleConnectionUs) {
     Connection& stale = *peer.control;
@@ -236,6 +250,7 @@ std::vector<PeerInfo> Mesh::Impl::peers() {
       info.hops = way->hops;
       info.rtt_us = way->hops == 1 ? peer->health.rtt_us() : way->rtt_us;
     }
+    info.answered = peer->answered == peer->incarnation && peer->life != 0;
     info.version = peer->version;
     info.never_lead = peer->never_lead;
     info.last_heard_us = peer->heard_us;

@@ -60,12 +60,14 @@ struct PeerInfo {
   Identity identity;
   Incarnation incarnation;  ///< 0: never met in its present life
   std::string address;
-  bool up = false;       ///< reachable, directly or by relay
-  bool direct = false;   ///< by a link of our own
-  bool damped = false;   ///< our link to it has flapped and is a last resort for now
-  uint32_t hops = 0;     ///< links on the way; 0: not reachable
-  uint64_t rtt_us = 0;   ///< of the way; of a direct link measured, else added up
-  uint32_t version = 0;  ///< its cluster_version_max
+  bool up = false;        ///< reachable, directly or by relay
+  bool direct = false;    ///< by a link of our own
+  bool damped = false;    ///< our link to it has flapped and is a last resort for now
+  bool answered = false;  ///< its address has answered a dial of ours in this life: without that
+                          ///< its death cannot be proven
+  uint32_t hops = 0;      ///< links on the way; 0: not reachable
+  uint64_t rtt_us = 0;    ///< of the way; of a direct link measured, else added up
+  uint32_t version = 0;   ///< its cluster_version_max
   bool never_lead = false;
   uint64_t last_heard_us = 0;  ///< by our clock, directly or by flooding; 0: never
 };
@@ -129,6 +131,8 @@ class Mesh {
   /// Takes a connection that was accepted on the client port, with the bytes that came. REQUIRES
   /// that the first of them is kPeerFirstByte (transport/limits.h) or more.
   void adopt(std::unique_ptr<env::Stream> stream, std::string first_bytes);
+  /// Takes a connection of a listener that is for peers alone.
+  void accept(std::unique_ptr<env::AcceptedStream> accepted);
   /// Tells the peers that the close which follows is planned: nobody takes it for a crash. Further
   /// messages still pass.
   void goodbye();

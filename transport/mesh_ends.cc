@@ -52,9 +52,7 @@ void Mesh::Impl::set_up(Peer& peer, bool up, std::string_view why) {
 
 void Mesh::Impl::dial(const std::string& address) {
   const Dialler::Target* const target = dialler_.find(address);
-  // Only of a member it may be said that its address is known.
-  const bool known = target != nullptr && peers_.find(target->identity) != nullptr;
-  const Identity expected = known ? target->identity : Identity();
+  const Identity expected = target == nullptr ? Identity() : target->identity;
   dialler_.begin(address);
   ++stats_.dials;
   pool_.dial(options_.dial, address, Role::control, expected);

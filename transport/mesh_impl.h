@@ -33,6 +33,7 @@ class Mesh::Impl final : public ConnectionOwner {
   void start();
   void turn_end();
   void adopt(std::unique_ptr<env::Stream> stream, const std::string& first_bytes);
+  void accept(env::AcceptedStream& accepted);
   void goodbye();
   void stop();
   void forget(const Identity& identity);
@@ -58,8 +59,9 @@ class Mesh::Impl final : public ConnectionOwner {
   void on_lost(Connection& connection, const Error& why) override;
 
   // --- mesh.cc
+  void note_crowd(const std::string& from);
   void tick();
-  void tick_peer(Peer& peer, uint64_t now);
+  void tick_peer(Peer& peer, uint64_t now, bool late);
   void dial_due(uint64_t now);
   void tell_changes();
 
@@ -70,6 +72,7 @@ class Mesh::Impl final : public ConnectionOwner {
   void link_control(Peer& peer, Connection& connection);
   void link_bulk(Peer& peer, Connection& connection);
   void note_answer(const Connection& connection);
+  void begin_life(Peer& peer, Incarnation incarnation, uint64_t life);
   void learn(Peer& peer, const Hello& theirs);
   Peer* peer_of(const Connection& connection);
   void fatal(const std::string& message);
@@ -118,6 +121,7 @@ class Mesh::Impl final : public ConnectionOwner {
   LinkStateTable states_;
   LinkState own_;
   uint64_t own_sent_us_ = 0;
+  uint64_t ticked_us_ = 0;
   Reassembly reassembly_;
   std::map<Identity, Route> control_routes_;
   std::map<Identity, Route> bulk_routes_;

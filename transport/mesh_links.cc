@@ -43,9 +43,6 @@ void Mesh::Impl::fatal(const std::string& message) {
 
 void Mesh::Impl::on_proven(Connection& connection) {
   const Hello theirs = connection.theirs();
-  if (connection.dialled() && theirs.cluster == self_.cluster) {
-    dialler_.learned(connection.address(), theirs.identity);
-  }
   if (theirs.role == Role::ask && !connection.dialled()) {
     connection.accept();  // it has learned all that it wants
     return;
@@ -132,26 +129,28 @@ bool Mesh::Impl::new_one_stays(const Peer& peer, const Connection& fresh) const 
   return fresh.dialled() ? self_.identity < peer.identity : peer.identity < self_.identity;
 }
 
+// Another process: what was told to the old one, and what it had told, is of no use.
+void Mesh::Impl::begin_life(Peer& peer, Incarnation incarnation, uint64_t life) {
+  peer.incarnation = incarnation;
+  peer.life = life;
+  for (Connection* old : {peer.bulk, peer.control}) {
+    if (old == nullptr) continue;
+    unlink(peer, *old, true, "it has started anew");
+    old->cut();
+  }
+  peer.health.forgive();
+  peer.closed_by_peer = false;
+  reassembly_.forget(peer.identity);
+}
+
 void Mesh::Impl::learn(Peer& peer, const Hello& theirs) {
   peer.heard_us = now_us();
   if (theirs.incarnation != peer.incarnation || theirs.address != peer.address) {
     known_changed_ = peers_changed_ = true;
     dialler_.move(peer.identity, theirs.address);
   }
-  if (theirs.life != peer.life) {
-    // Another process: what was told to the old one is of no use to it.
-    for (Connection* old : {peer.bulk, peer.control}) {
-      if (old == nullptr) continue;
-      unlink(peer, *old, true, "it has started anew");
-      old->cut();
-    }
-    peer.health.forgive();
-    peer.closed_by_peer = false;
-    reassembly_.forget(peer.identity);
-  }
-  peer.incarnation = theirs.incarnation;
+  if (theirs.life != peer.life) begin_life(peer, theirs.incarnation, theirs.life);
   peer.address = theirs.address;
-  peer.life = theirs.life;
   peer.version = theirs.cluster_version_max;
   peer.never_lead = theirs.never_lead;
   tell_changes();
@@ -161,6 +160,7 @@ void Mesh::Impl::learn(Peer& peer, const Hello& theirs) {
 void Mesh::Impl::note_answer(const Connection& connection) {
   Peer* const peer = peers_.find(connection.theirs().identity);
   if (peer == nullptr || !connection.dialled()) return;
+  dialler_.learned(connection.address(), peer->identity);
   if (connection.address() == peer->address) peer->answered = connection.theirs().incarnation;
 }
 

@@ -15,9 +15,15 @@ void Mesh::Impl::send(const Identity& to, Channel channel, std::string payload) 
     if (pace_.may(now_us())) logger_.error("message_too_large", {{"bytes", payload.size()}});
     return;
   }
+  const Peer* const peer = peers_.find(to);
+  if (peer == nullptr) {
+    ++stats_.dropped_unreachable;
+    return;
+  }
   const bool bulk = channel == Channel::bulk || payload.size() > kPartBytesMax;
   Outbox::Item item;
   item.to = to;
+  item.to_incarnation = peer->incarnation;
   item.parts = bulk;
   item.message = bulk ? ++last_message_ : 0;
   item.payload = std::move(payload);
@@ -42,13 +48,11 @@ void Mesh::Impl::enqueue(Outbox::Item item, EdgesFor use, const Peer* not_over) 
                        : (bulk ? FrameType::relayed_part : FrameType::relayed);
     item.envelope.clear();
     if (!direct) {
-      const LinkState* const state = states_.find(item.to);
-      CHECK(state != nullptr);
       item.envelope = encode_envelope({.cluster = self_.cluster,
                                        .from = self_.identity,
                                        .to = item.to,
                                        .from_incarnation = self_.incarnation,
-                                       .to_incarnation = state->incarnation,
+                                       .to_incarnation = item.to_incarnation,
                                        .hops_left = kHopsMax});
     }
   } else {
@@ -72,11 +76,16 @@ void Mesh::Impl::enqueue(Outbox::Item item, EdgesFor use, const Peer* not_over) 
 }
 
 // What waited for a link that is no more goes another way, but for a message of which a part has
-// left already.
+// left already, or that was meant for an older life of its addressee.
 void Mesh::Impl::enqueue_again(std::deque<Outbox::Item> items, EdgesFor use) {
   for (Outbox::Item& item : items) {
     if (item.sent > 0) {
       ++stats_.dropped_unreachable;
+      continue;
+    }
+    const Peer* const to = peers_.find(item.to);
+    if (item.from.none() && (to == nullptr || to->incarnation != item.to_incarnation)) {
+      ++stats_.dropped_incarnation;
       continue;
     }
     --(item.from.none() ? stats_.messages_sent : stats_.frames_relayed);
@@ -126,7 +135,8 @@ void Mesh::Impl::on_beat(Peer& peer, std::string_view body) {
     peer.bulk_progress_us = now;
   }
   // A link comes up within a round trip or two, not within heartbeats.
-  if (!was_up && peer.health.take_quick_answer()) send_beat(peer);
+  const bool quick = !was_up && peer.health.take_quick_answer();
+  if (std::exchange(peer.answer_next, false) || quick) send_beat(peer);
 }
 
 void Mesh::Impl::on_relayed(Peer& via, FrameType type, std::string_view body) {

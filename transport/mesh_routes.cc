@@ -60,6 +60,9 @@ void Mesh::Impl::on_link_state(Peer& from, std::string_view body) {
   }
   const Peer* const known = peers_.find(state->identity);
   if (known != nullptr && state->incarnation < known->incarnation) return;
+  // Of two that claim one incarnation the first is believed, until the second comes itself.
+  const bool claimed = known != nullptr && known->life != 0 && known->life != state->life;
+  if (claimed && state->incarnation == known->incarnation) return;
   const LinkStateTable::Verdict verdict = states_.take(*state, now_us());
   if (verdict == LinkStateTable::Verdict::stale || verdict == LinkStateTable::Verdict::full) return;
   if (verdict == LinkStateTable::Verdict::changed) graph_dirty_ = true;
@@ -73,8 +76,9 @@ void Mesh::Impl::note_state(const LinkState& state) {
   if (peer == nullptr) return;
   peer->heard_us = now_us();
   if (state.incarnation < peer->incarnation) return;
-  if (state.incarnation > peer->incarnation || state.address != peer->address) {
-    peer->incarnation = state.incarnation;
+  const bool moved = state.incarnation > peer->incarnation || state.address != peer->address;
+  if (state.life != peer->life) begin_life(*peer, state.incarnation, state.life);
+  if (moved) {
     peer->address = state.address;
     dialler_.move(state.identity, state.address);
     known_changed_ = peers_changed_ = true;

@@ -32,7 +32,7 @@ TEST_F(MeshTest, OneSeedIsEnoughForSevenToMeetAndTheyAreToldApart) {
     for (size_t b = 0; b < 7; ++b) {
       if (a == b) continue;
       const PeerInfo info = node(a).peer(id(b));
-      EXPECT_TRUE(info.up && info.direct && !info.damped);
+      EXPECT_TRUE(info.up && info.direct && info.answered && !info.damped);
       EXPECT_EQ(info.hops, 1U);
       EXPECT_EQ(info.address, address(b));
       EXPECT_EQ(info.version, 7U);
@@ -148,7 +148,7 @@ TEST_F(MeshTest, AKilledProcessIsProvenDeadWithinMillisecondsOnceByEveryPeer) {
   kill(1);
   const uint64_t died = now();
   run_for(5'000);
-  for (const size_t i : {0, 2}) {
+  for (const size_t i : {0U, 2U}) {
     ASSERT_EQ(node(i).gone.size(), 1U) << i;
     EXPECT_EQ(node(i).gone[0], std::pair(id(1), Incarnation(1)));
     EXPECT_LE(node(i).gone_us[0] - died, 1'000U);
@@ -165,6 +165,59 @@ TEST_F(MeshTest, AKilledProcessIsProvenDeadWithinMillisecondsOnceByEveryPeer) {
   kill(1);
   run_for(5'000);
   EXPECT_EQ(node(0).gone.size(), 2U);
+}
+
+/// Accepts and closes, as a process does whose kernel tears it down piece by piece.
+struct Dying final : env::AcceptEvents {
+  void on_accept(std::unique_ptr<env::AcceptedStream> /*stream*/) override { ++accepted; }
+  void on_refused(const Error& /*why*/, uint64_t /*count*/) override {}
+  int accepted = 0;
+};
+
+TEST_F(MeshTest, ARedialThatMeetsADyingProcessIsTriedAgainUntilItIsProven) {
+  start_all(2);
+  ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
+  run_for(1'000'000);
+  kill(1);
+  sim::SimClock clock({.start_us = now()});
+  sim::SimNet net(*network_, clock, host(1));
+  Dying dying;
+  auto listener = std::move(*net.listen({.address = address(1)}, dying));
+  for (int i = 0; i < 30; ++i) {
+    run_for(100);
+    clock.run_until(now());
+  }
+  EXPECT_GE(dying.accepted, 2);
+  EXPECT_TRUE(node(0).gone.empty());
+  listener.reset();
+  run_for(5'000);
+  EXPECT_EQ(node(0).gone.size(), 1U);
+  EXPECT_GT(Probe::reached("mesh: a redial met a dying process"), 0U);
+}
+
+TEST_F(MeshTest, AStallOfOurOwnLoopShorterThanALinkIsNoOutage) {
+  start_all(2);
+  ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
+  for (int i = 0; i < 50; ++i) {
+    run_for(100'000 + static_cast<uint64_t>(i) * 1'000);
+    node(0).clock().stall_until(now() + kLinkDownUs - kBeatUs - 10'000);
+    run_for(200'000);
+  }
+  EXPECT_EQ(mesh(0).stats().links_down + mesh(1).stats().links_down, 0U);
+}
+
+TEST_F(MeshTest, APausedProcessIsRoutedAroundAndComesBackWithoutBeingDead) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  run_for(1'000'000);
+  node(2).clock().stall_until(now() + 5'000'000);
+  run_for(500'000);
+  EXPECT_FALSE(mesh(0).reachable(id(2)));
+  EXPECT_TRUE(mesh(0).reachable(id(1)));
+  run_for(4'000'000);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 3'000'000));
+  EXPECT_TRUE(node(0).gone.empty());
+  EXPECT_TRUE(node(2).gone.empty());
 }
 
 TEST_F(MeshTest, SilenceOrACutOrAGoodbyeProveNothing) {
@@ -190,6 +243,33 @@ TEST_F(MeshTest, WhoStopsListeningIsNotDead) {
   node(1).stop_listening();
   run_for(5'000'000);
   EXPECT_TRUE(mesh(0).reachable(id(1)));
+  EXPECT_TRUE(node(0).gone.empty());
+}
+
+TEST_F(MeshTest, ALinkThatWeEndedOurselvesProvesNothing) {
+  start_all(2);
+  ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
+  run_for(1'000'000);
+  node(1).stop_listening();
+  hurts_.corrupt.insert({host(1), host(0)});
+  run_for(100'000);
+  EXPECT_TRUE(hurts_.corrupt.empty());
+  EXPECT_GT(mesh(0).stats().links_down, 0U) << "nonsense ends a link";
+  run_for(2'000'000);
+  EXPECT_TRUE(node(0).gone.empty());
+}
+
+TEST_F(MeshTest, AnAddressThatNeverAnsweredProvesNothing) {
+  start(0, options(0));
+  start(1, options(1));
+  node(1).stop_listening();  // what it tells others to dial is of no use
+  ASSERT_TRUE(run_until([&] { return connected(2); }, 500'000));
+  run_for(2'000'000);
+  EXPECT_FALSE(node(0).peer(id(1)).answered);
+  EXPECT_TRUE(node(1).peer(id(0)).answered);
+  kill(1);
+  run_for(2'000'000);
+  EXPECT_FALSE(mesh(0).reachable(id(1)));
   EXPECT_TRUE(node(0).gone.empty());
 }
 

@@ -30,6 +30,9 @@ class HurtStream final : public env::Stream {
   void set_inner(std::unique_ptr<env::Stream> inner) { inner_ = std::move(inner); }
   void write(std::string bytes) override {
     if (net_.hurts_.small_mtu.contains(pair()) && bytes.size() > kSmallMtu) stuck_ = true;
+    if (!bytes.empty() && net_.hurts_.corrupt.erase(pair()) > 0) {
+      bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    }
     held_ += bytes;
     push();
   }

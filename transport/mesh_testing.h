@@ -26,6 +26,7 @@ class HurtNet;
 struct Hurts {
   std::set<std::pair<std::string, std::string>> blocked;    ///< (from, to)
   std::set<std::pair<std::string, std::string>> small_mtu;  ///< large writes block the stream
+  std::set<std::pair<std::string, std::string>> corrupt;    ///< one bit of the next write, once
   std::map<std::pair<std::string, std::string>, uint64_t> bytes_per_ms;
 };
 

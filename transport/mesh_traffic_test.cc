@@ -27,7 +27,7 @@ TEST_F(MeshTraffic, MessagesOfAllSizesArriveWholeDirectlyAndByRelay) {
       0, 1, kPartBytesMax - 1, kPartBytesMax, kPartBytesMax + 1, 2 * kPartBytesMax, 700'000};
   for (const size_t size : sizes) {
     for (const Channel channel : {Channel::control, Channel::bulk}) {
-      for (const size_t to : {1, 2}) {
+      for (const size_t to : {1U, 2U}) {
         node(to).heard.clear();
         send(0, to, pattern(size, to), channel);
         ASSERT_TRUE(run_until([&] { return !node(to).heard.empty(); }, 3'000'000)) << size;
@@ -156,6 +156,44 @@ TEST_F(MeshTraffic, AMessageToAnOlderLifeIsDropped) {
   send(0, 2, "for the new life");
   run_for(5'000);
   EXPECT_TRUE(heard(2, 0, "for the new life"));
+}
+
+TEST_F(MeshTraffic, WhatWaitedForAnOlderLifeIsNotGivenToTheNewOne) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  run_for(1'000'000);
+  block(0, 1);
+  for (int i = 0; i < 20; ++i) send(0, 1, pattern(60'000, static_cast<size_t>(i)));
+  run_for(1'000);
+  kill(1);
+  heal_all();
+  start(1, options(1, 2));
+  run_for(3'000'000);
+  EXPECT_TRUE(connected(3));
+  EXPECT_TRUE(node(1).heard.empty());
+  EXPECT_EQ(mesh(0).stats().messages_sent + mesh(0).stats().dropped_unreachable +
+                mesh(0).stats().dropped_incarnation,
+            20U);
+}
+
+TEST_F(MeshTraffic, WhatWaitedAtARelayForAnOlderLifeIsNotGivenDirectlyToTheNewOne) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  cut(0, 1);
+  run_for(2'000'000);
+  ASSERT_EQ(node(0).peer(id(1)).hops, 2U);
+  block(0, 2);
+  for (int i = 0; i < 20; ++i) send(0, 1, pattern(60'000, static_cast<size_t>(i)));
+  run_for(1'000);
+  kill(1, true);
+  heal(0, 1);
+  start(1, options(1, 2));
+  ASSERT_TRUE(run_until([&] { return node(0).peer(id(1)).hops == 1; }, 100'000));
+  ASSERT_TRUE(mesh(0).linked(id(2)));
+  ASSERT_TRUE(run_until([&] { return !mesh(0).linked(id(2)); }, 300'000));
+  run_for(100'000);
+  EXPECT_TRUE(node(1).heard.empty());
+  EXPECT_GT(mesh(0).stats().dropped_incarnation, 0U);
 }
 
 TEST_F(MeshTraffic, SendingToOneselfOrAStrangerIsDropped) {

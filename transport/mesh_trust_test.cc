@@ -1,6 +1,7 @@
 // Who may be a peer: secrets, clusters, disks that were copied or rolled back, strangers.
 
 #include "transport/frame.h"
+#include "transport/hello.h"
 #include "transport/limits.h"
 #include "transport/mesh_testing.h"
 
@@ -29,7 +30,7 @@ TEST_F(MeshTrust, AWrongOrMissingSecretIsRefusedAndBothSidesSaySo) {
     EXPECT_FALSE(mesh(0).reachable(id(1)) || mesh(1).reachable(id(0)));
     EXPECT_TRUE(mesh(0).peers().empty()) << "nothing is believed of one who has not proven himself";
     EXPECT_GT(mesh(0).stats().refused + mesh(1).stats().refused, 0U);
-    for (const size_t i : {0, 1}) {
+    for (const size_t i : {0U, 1U}) {
       EXPECT_TRUE(logged(i, "peer_refuse", "the secret of server")) << i << secret;
       EXPECT_TRUE(logged(i, "peer_refuse", address(0))) << i << secret;
     }
@@ -60,7 +61,7 @@ TEST_F(MeshTrust, AnotherClusterIsRefusedAndBothAreNamed) {
   start(1, other);
   run_for(2'000'000);
   EXPECT_FALSE(mesh(0).reachable(id(1)));
-  for (const size_t i : {0, 1}) {
+  for (const size_t i : {0U, 1U}) {
     EXPECT_TRUE(logged(i, "peer_refuse", "code=other_cluster")) << i;
     EXPECT_TRUE(logged(i, "peer_refuse", cluster().to_string()));
     EXPECT_TRUE(logged(i, "peer_refuse", other.cluster.to_string()));
@@ -198,6 +199,36 @@ TEST_F(MeshTrust, NonsenseEndsTheConnectionAndNothingElse) {
   for (const auto& stranger : strangers) EXPECT_TRUE(stranger->ended || stranger->failed);
   EXPECT_TRUE(connected(2));
   EXPECT_EQ(mesh(0).stats().links_down, 0U);
+}
+
+/// Listens where a server is expected and refuses everybody without a proof.
+struct Impostor final : env::AcceptEvents {
+  void on_accept(std::unique_ptr<env::AcceptedStream> stream) override {
+    strangers.push_back(std::make_unique<Stranger>());
+    strangers.back()->stream = stream->attach(*strangers.back());
+    std::string bytes(kPreamble);
+    append_frame(FrameType::refusal, encode_refusal({RefusalCode::rolled_back, "stop!"}), bytes);
+    strangers.back()->stream->write(bytes);
+  }
+  void on_refused(const Error& /*why*/, uint64_t /*count*/) override {}
+  std::vector<std::unique_ptr<Stranger>> strangers;
+};
+
+TEST_F(MeshTrust, WhoHasNotProvenItselfCannotStopAServer) {
+  sim::SimClock clock({.start_us = now()});
+  sim::SimNet net(*network_, clock, host(1));
+  Impostor impostor;
+  const auto listener = std::move(*net.listen({.address = address(1)}, impostor));
+  MeshOptions dials = options(0);
+  dials.seeds = {address(1)};
+  start(0, dials);
+  for (int i = 0; i < 100; ++i) {
+    run_for(10'000);
+    clock.run_until(now());
+  }
+  EXPECT_GT(impostor.strangers.size(), 1U) << "it goes on dialling";
+  EXPECT_TRUE(logged(0, "peer_refuses", "stop!"));
+  EXPECT_TRUE(node(0).fatal.empty());
 }
 
 TEST_F(MeshTrust, HalfHandshakesAreBoundedAndPeersStillComeIn) {

@@ -34,11 +34,12 @@ class Outbox {
   /// One message of this server, or one frame of others.
   struct Item {
     FrameType type = FrameType::message;
-    Identity to;           ///< addressee
-    Identity from;         ///< none: this server; else it counts in the ledger
-    std::string envelope;  ///< before each part; empty on a direct link
-    std::string payload;   ///< of a relayed frame: all of its body
-    uint64_t message = 0;  ///< of a message that is sent in parts
+    Identity to;                 ///< addressee
+    Incarnation to_incarnation;  ///< the life of it that is meant; of a message of this server
+    Identity from;               ///< none: this server; else it counts in the ledger
+    std::string envelope;        ///< before each part; empty on a direct link
+    std::string payload;         ///< of a relayed frame: all of its body
+    uint64_t message = 0;        ///< of a message that is sent in parts
     bool parts = false;
     size_t sent = 0;  ///< of the payload, in parts
   };

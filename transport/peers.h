@@ -34,6 +34,7 @@ struct Peer {
   Connection* control = nullptr;
   Connection* bulk = nullptr;
   LinkHealth health;
+  bool answer_next = false;  ///< its next beat is answered at once
   Outbox control_out;
   Outbox bulk_out;
   bool bulk_good = false;

@@ -131,8 +131,7 @@ TEST(DoozerWire, UnparsableBytesAreAnError) {
            "630801",
            "6374",                  // group not ended, ended by another
            "ffffffffffffffffffff",  // key that never ends
-           "88808080808001"
-           "01",  // key over 32 bits
+           "8880808080800101",      // key over 32 bits
            "08ffffffffffffffffffff01",
        }) {
     const Result<RequestView> request = decode_request(unhex(hex));

@@ -53,8 +53,8 @@ std::string text_of(const AppendRange& m) {
     text += number(m.prev.index + 1);
     if (m.count > 1) text += ".." + number(m.prev.index + m.count);
   }
-  return text + " after " + place(m.prev) + ", commit " + number(m.head.commit) + ", round " +
-         std::to_string(m.head.round);
+  return text + (m.prev.index.value() == 0 ? "" : " after " + place(m.prev)) + ", commit " +
+         number(m.head.commit) + ", round " + std::to_string(m.head.round);
 }
 
 std::string text_of(const AppendReply& m) {
@@ -117,7 +117,25 @@ void Logbook::line(size_t n, const std::string& text) {
   text_ += head + text + "\n";
 }
 
+bool Logbook::is_news(size_t from, const Send& send) {
+  const std::pair pair(from, send.to);
+  if (const auto* append = std::get_if<AppendRange>(&send.message)) {
+    Index& told = last_commit_[pair];
+    const bool newer = append->head.commit > told;
+    told = append->head.commit;
+    return newer || append->count > 0;
+  }
+  if (!std::holds_alternative<AppendReply>(send.message)) return true;
+  AppendReply reply = std::get<AppendReply>(send.message);
+  reply.round = 0;
+  std::string said = describe(reply);
+  if (last_said_[pair] == said) return false;
+  last_said_[pair] = std::move(said);
+  return true;
+}
+
 void Logbook::on_send(size_t from, const Send& send) {
+  if (!is_news(from, send) && !rounds_) return;
   line(from, "-> " + server_name(send.to) + "  " + describe(send.message));
 }
 

@@ -33,8 +33,9 @@ std::optional<Term> Network::Disk::term_of(Index index) const {
   return entries[index - below.index - 1].term;
 }
 
-Network::Network(uint64_t seed, size_t servers, size_t voters, Weather weather)
-    : rng_(seed), weather_(weather), servers_(servers) {
+Network::Network(uint64_t seed, size_t servers, size_t voters, Weather weather,
+                 const Retention& retention)
+    : rng_(seed), weather_(weather), retention_(retention), servers_(servers) {
   Configuration first;
   for (size_t n = 1; n <= voters; ++n) first.voters.push_back(server_id(n));
   for (size_t n = 1; n <= servers; ++n) {
@@ -186,12 +187,14 @@ void Network::send(size_t from, const Send& message) {
   for (int i = 0; i < copies; ++i) {
     const auto delay = rng_.between(static_cast<int64_t>(weather_.delay_us_min),
                                     static_cast<int64_t>(weather_.delay_us_max));
-    after(static_cast<uint64_t>(delay), [this, from, to, bytes, sender = at(from).disk.incarnation,
-                                         receiver = at(to).disk.incarnation] {
-      if (at(to).disk.incarnation == receiver) {
-        deliver(from, to, Incarnation(sender), bytes);
-      }
-    });
+    const uint64_t bulk = message.bulk ? rng_.below(weather_.bulk_us_max) : 0;
+    after(static_cast<uint64_t>(delay) + bulk,
+          [this, from, to, bytes, sender = at(from).disk.incarnation,
+           receiver = at(to).disk.incarnation] {
+            if (at(to).disk.incarnation == receiver) {
+              deliver(from, to, Incarnation(sender), bytes);
+            }
+          });
   }
 }
 
@@ -289,8 +292,19 @@ void Network::take_snapshot(size_t n) {
                            .term = *term,
                            .configuration = server.core->configuration_at(server.applied)},
                  .chain = server.chain};
+    if (rng_.chance(1, 2)) compact(server.disk);
     step(n, SnapshotTaken{server.disk.snapshot->point});
   });
+}
+
+/// The log behind the snapshot goes; the disk holds all of it that is durable.
+void Network::compact(Disk& disk) {
+  const SnapshotPoint& point = disk.snapshot->point;
+  while (!disk.entries.empty() && disk.entries.front().index <= point.index) {
+    disk.entries.pop_front();
+  }
+  disk.below = {.index = point.index, .term = point.term};
+  disk.configurations = {{.index = point.index, .configuration = point.configuration}};
 }
 
 void Network::fetch(size_t n, const FetchSnapshot& wanted) {
@@ -341,6 +355,15 @@ void Network::crash(size_t n, bool power) {
   server.reads.clear();
 }
 
+bool Network::survives_without(size_t n) const {
+  const Index last = committed();
+  if (last.value() == 0) return true;
+  for (size_t other = 1; other <= size(); ++other) {
+    if (other != n && at(other).disk.term_of(last) == witness_.committed_term(last)) return true;
+  }
+  return false;
+}
+
 void Network::damage(size_t n, uint64_t entries, LogTrust trust) {
   Disk& disk = at(n).disk;
   CHECK(!is_up(n));
@@ -384,6 +407,7 @@ void Network::restart(size_t n) {
   options.trust = disk.trust;
   options.doubtful_to = disk.doubtful_to;
   if (snapshot) options.snapshot = snapshot->point;
+  options.retention = retention_;
   options.now_us = now_us_;
   server.applied = options.applied;
   server.chain = snapshot ? snapshot->chain : 0;

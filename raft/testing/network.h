@@ -31,6 +31,7 @@ struct Weather {
   uint64_t delay_us_max = 2'000;
   uint64_t lost_per_1000 = 0;
   uint64_t doubled_per_1000 = 0;
+  uint64_t bulk_us_max = 5'000;  ///< on top of that, for what goes by the bulk connection
   uint64_t disk_us_min = 100;
   uint64_t disk_us_max = 2'000;
   uint64_t snapshot_every = 0;  ///< applied entries; 0: none unless wanted
@@ -40,7 +41,8 @@ struct Weather {
 class Network {
  public:
   /// Servers 1 .. servers; the first `voters` are in the configuration that all logs begin with.
-  Network(uint64_t seed, size_t servers, size_t voters, Weather weather);
+  Network(uint64_t seed, size_t servers, size_t voters, Weather weather,
+          const Retention& retention = {});
 
   void set_weather(const Weather& weather) { weather_ = weather; }
   uint64_t now_us() const { return now_us_; }
@@ -69,6 +71,8 @@ class Network {
   void restart(size_t n);
   /// While down: the last `entries` of the durable log are gone although they were synced.
   void damage(size_t n, uint64_t entries, LogTrust trust);
+  /// What is committed is on some other disk than that of `n`.
+  bool survives_without(size_t n) const;
   LogTrust trust(size_t n) const { return at(n).disk.trust; }
   /// Servers that see that `n` is down learn so as proof.
   void prove_gone(size_t n);
@@ -145,12 +149,14 @@ class Network {
   void fetch(size_t n, const FetchSnapshot& wanted);
   void install(size_t n, const Snapshot& snapshot);
   void take_snapshot(size_t n);
+  static void compact(Disk& disk);
   void wake(size_t n, uint64_t deadline_us);
   void check_durable_majority(const Core& core, Index before, const Configuration& decided);
   void fail(const std::string& what);
 
   Rng rng_;
   Weather weather_;
+  Retention retention_;
   uint64_t now_us_ = 1'000;
   std::vector<Server> servers_;
   std::map<std::pair<uint64_t, uint64_t>, Action> agenda_;

@@ -101,6 +101,15 @@ class CommandLine(doozer_system.SystemTest):
         self.assertEqual(self.doozer('get', '/x'), b'a')
         self.assertEqual(int(self.doozer('rev')), rev)
 
+    def test_an_error_names_the_command_that_was_typed_and_the_path_once(self):
+        self.doozer('set', '/d/x', '0', 'a')
+        for args, path in ((['add', '/d/x', 'b'], '/d/x'), (['touch', '/d'], '/d'),
+                           (['set', '/d/x', '0', 'b'], '/d/x'), (['del', '/d/x', '1'], '/d/x')):
+            self.doozer(*args, status=REFUSED)
+            first = self.errors.splitlines()[0]
+            self.assertTrue(first.startswith('doozer: %s: path "%s"' % (args[0], path)), first)
+            self.assertEqual(first.count(path), 1, first)
+
     def test_what_is_missing_exits_1_and_prints_nothing(self):
         for args in (['get', '/none'], ['stat', '/none'], ['ls', '/none'], ['find', '/none'],
                      ['tree', '/none'], ['export', '/none']):

@@ -456,9 +456,13 @@ class Server:
                 out.append(record)
         return out
 
-    def rss_bytes(self):
+    def memory_bytes(self, kind):
+        """A figure of /proc/PID/status: VmRSS, VmSize ..."""
         with open('/proc/%d/status' % self.pid) as f:
-            return int(re.search(r'VmRSS:\s*(\d+) kB', f.read()).group(1)) * 1024
+            return int(re.search(r'%s:\s*(\d+) kB' % kind, f.read()).group(1)) * 1024
+
+    def rss_bytes(self):
+        return self.memory_bytes('VmRSS')
 
     def cpu_seconds(self):
         with open('/proc/%d/stat' % self.pid) as f:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Starting and stopping: what is answered, what is kept, what is refused, with which exit code."""
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import doozer_system
@@ -51,6 +53,18 @@ class Stop(doozer_system.SystemTest):
             self.assertTrue(c.closed_by_server())
             c.close()
 
+    def test_a_client_that_reads_nothing_does_not_hold_a_graceful_stop(self):
+        server = self.server().start()
+        with server.client() as c, server.client(receive_buffer=4096) as deaf:
+            self.ok(c.set('/big', b'b' * (1 << 20)))
+            for _ in range(50):
+                deaf.send('GET', path='/big')
+            self.ok(c.call('REV'))
+            begun = time.monotonic()
+            self.assertEqual(server.stop(), 0)
+            self.assertLess(time.monotonic() - begun, 10)
+        self.assertIsNotNone(server.log_has('the server stops and the client does not take'))
+
     def test_new_connections_are_refused_while_stopping(self):
         server = self.server().start()
         with server.client():
@@ -81,6 +95,39 @@ class Stop(doozer_system.SystemTest):
                 server.start()
                 with server.client() as c:
                     self.assertEqual(self.ok(c.get('/kept')).value, b'x')
+
+    def test_a_signal_while_the_log_is_read_ends_at_once_and_loses_nothing(self):
+        # Every read of the recovery takes a second.
+        slow = ['strace', '-D', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=pread64', '-e',
+                'inject=pread64:delay_enter=1000000']
+        tried = shutil.which('strace') and subprocess.run([*slow, 'true'], capture_output=True)
+        if not tried or tried.returncode != 0:
+            self.skipTest('strace cannot delay calls here')
+        server = self.server().start()
+        with server.client() as c:
+            rev = self.ok(c.set('/kept', 'x')).rev
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number.name):
+                server.kill9()
+                os.truncate(server.log_path, 0)
+                server.wrapper = slow
+                server.spawn()
+                while self.lock_holder(server) != str(server.pid):
+                    self.assertTrue(server.running())
+                    time.sleep(0.01)
+                server.signal(number)
+                self.assertEqual(server.process.wait(10), 0)
+                self.assertEqual([e['signal'] for e in server.events('stopped_while_starting')],
+                                 [number])
+                self.assertEqual(server.events('recovered'), [])
+                server.wrapper = []
+                server.start()
+                with server.client() as c:
+                    self.assertEqual(self.ok(c.get('/kept')).rev, rev)
+
+    def lock_holder(self, server):
+        with open(os.path.join(server.data, 'lock'), encoding='ascii') as f:
+            return f.read().strip()
 
     def test_a_restart_keeps_files_revision_history_and_identity(self):
         server = self.server().start()
@@ -175,6 +222,24 @@ class Start(doozer_system.SystemTest):
                                    os.path.join(self.directory, 'data'))
         self.assertIn(refused.returncode, (1, 2), refused)
         self.assertFalse(os.path.exists(os.path.join(self.directory, 'data', 'identity')))
+
+    def test_a_refused_start_leaves_nothing_behind(self):
+        port = doozer_system.free_port()
+        anywhere = ['--listen', '0.0.0.0:%d' % port]
+        here = ['--listen', '127.0.0.1:%d' % port]
+        empty = os.path.join(self.directory, 'empty')
+        for words in (anywhere, here + ['--attach', '127.0.0.1:1'],
+                      here + ['--tls-cert', 'gone.pem', '--tls-key', 'gone.pem']):
+            for parent in ('', 'new/parents/'):
+                with self.subTest(' '.join(words) + ' ' + parent):
+                    done = self.run_doozerd(*words, '--data-dir', parent + 'data')
+                    self.assertIn(done.returncode, (1, 2), done)
+                    self.assertEqual(os.listdir(self.directory), [])
+            os.mkdir(empty)
+            done = self.run_doozerd(*words, '--data-dir', empty)
+            self.assertIn(done.returncode, (1, 2), done)
+            self.assertEqual(os.listdir(empty), [])
+            os.rmdir(empty)
 
     def test_a_new_cluster_writes_its_files_in_order(self):
         server = self.server('--cluster', 'mine', '--slots', '2').start()

@@ -1,0 +1,278 @@
+// Snapshots and logs in doubt: dissertation 5.1, 5.3, design sections 4 and 5. One test a rule.
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+#include "raft/limits.h"
+#include "raft/testing/member.h"
+
+namespace doozer::raft {
+namespace {
+
+SnapshotPoint point(uint64_t index, uint64_t term) {
+  return {.index = Index(index), .term = Term(term), .configuration = voters_to(3)};
+}
+
+/// Server 1 of three, leader of term 2; entries 2 .. 11 are committed, applied and all but the last
+/// two forgotten.
+Member leader_of_little() {
+  CoreOptions options = options_of(1, voters_to(3));
+  options.retention.entries = 2;
+  options.retention.pinned_entries = 2;
+  Member one(std::move(options));
+  one.elect({2});
+  one.acknowledge(2);
+  for (int i = 3; i <= 11; ++i) {
+    one.propose("x");
+    one.persist();
+    one.acknowledge(2);
+  }
+  one.step(AppliedTo{Index(11)});
+  EXPECT_EQ(one.core().first_kept(), Index(10));
+  return one;
+}
+
+TEST(Snapshot, WhoNeedsForgottenEntriesIsOfferedOne) {  // 5.3
+  Member one = leader_of_little();
+  one.step(SnapshotTaken{point(11, 2)});
+  const auto offers = said<SnapshotOffer>(one.tick_next(), 3);
+  ASSERT_EQ(offers.size(), 1U);
+  EXPECT_EQ(offers[0].snapshot, (LogPosition{.index = Index(11), .term = Term(2)}));
+  EXPECT_EQ(one.core().progress(server_id(3))->state, Progress::State::snapshot);
+  EXPECT_EQ(said<SnapshotOffer>(one.tick_next(), 3).size(), 1U) << "it is the heartbeat too";
+}
+
+TEST(Snapshot, OneIsAskedForIfTheNewestIsTooOld) {
+  Member one = leader_of_little();
+  EXPECT_TRUE(one.tick_next().snapshot_wanted) << "there is none";
+  one.step(SnapshotTaken{point(8, 2)});
+  const Output out = one.tick_next();
+  EXPECT_TRUE(out.snapshot_wanted) << "9 is forgotten";
+  EXPECT_EQ(said<AppendRange>(out, 3).size(), 1U) << "it still hears of its leader";
+  one.step(SnapshotTaken{point(9, 2)});
+  const Output offered = one.tick_next();
+  EXPECT_FALSE(offered.snapshot_wanted);
+  EXPECT_EQ(said<SnapshotOffer>(offered, 3).size(), 1U);
+}
+
+TEST(Snapshot, AfterItTheLogGoesOn) {  // 5.3
+  Member one = leader_of_little();
+  one.step(SnapshotTaken{point(11, 2)});
+  one.tick_next();
+  ASSERT_EQ(one.core().progress(server_id(3))->state, Progress::State::snapshot);
+  EXPECT_TRUE(said<AppendRange>(one.propose("y"), 3).empty());
+  const auto sent = said<AppendRange>(one.acknowledge(3, 11), 3);
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].prev.index, Index(11));
+  EXPECT_EQ(sent[0].count, 1U);
+}
+
+TEST(Snapshot, APeerThatPullsPinsWhatFollows) {  // bounded by the pinned limits
+  CoreOptions options = options_of(1, voters_to(3));
+  options.retention.entries = 2;
+  options.retention.pinned_entries = 20;
+  Member one(std::move(options));
+  one.elect({2});
+  one.acknowledge(2);
+  one.acknowledge(3, 2);
+  uint64_t last = 2;
+  const auto more = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      one.propose("x");
+      one.persist();
+      one.acknowledge(2);
+      one.acknowledge(3, 2);
+      ++last;
+    }
+    one.step(AppliedTo{Index(last)});
+  };
+  more(10);
+  EXPECT_EQ(one.core().first_kept(), Index(3)) << "server 3 lags, but answers";
+  more(30);
+  EXPECT_EQ(one.core().first_kept(), Index(last - 19)) << "and costs no more than that";
+}
+
+// --- The receiver
+
+Member follower(const std::vector<uint64_t>& terms = {}) {
+  return Member(options_of(3, voters_to(3), terms));
+}
+
+SnapshotOffer offer_of(uint64_t index, uint64_t term, uint64_t leader_term) {
+  return {.head = head_of(leader_term, index),
+          .snapshot = {.index = Index(index), .term = Term(term)}};
+}
+
+TEST(Snapshot, IsFetchedOnlyIfTheLogDoesNotHoldIt) {  // 5.3, 3.6.3
+  Member three = follower({1, 2});
+  EXPECT_FALSE(three.hear(1, offer_of(3, 2, 2)).fetch_snapshot);
+  EXPECT_EQ(three.core().commit(), Index(3)) << "a snapshot is of what is committed";
+  const Output out = three.hear(1, offer_of(9, 2, 2));
+  ASSERT_TRUE(out.fetch_snapshot);
+  EXPECT_EQ(out.fetch_snapshot->from, server_id(1));
+  EXPECT_EQ(out.fetch_snapshot->point.index, Index(9));
+  EXPECT_EQ(said<AppendReply>(out, 1).size(), 1U) << "the leader hears that it lives";
+}
+
+TEST(Snapshot, OneThatDoesNotMatchDiscardsTheWholeLog) {  // 5.3
+  Member three = follower({1, 1, 1, 1});
+  three.hear(1, offer_of(4, 2, 2));
+  const Output out = three.step(SnapshotInstalled{point(4, 2)});
+  ASSERT_TRUE(out.reset_log);
+  EXPECT_EQ(out.reset_log->index, Index(4));
+  EXPECT_EQ(three.core().last_index(), Index(4));
+  EXPECT_EQ(three.core().last_term(), Term(2));
+  EXPECT_EQ(three.core().commit(), Index(4));
+  EXPECT_EQ(three.core().first_kept(), Index(5));
+  EXPECT_EQ(three.core().durable(), Index(1)) << "only what is the same in both, so far";
+  const auto replies = said<AppendReply>(three.persist(), 1);
+  EXPECT_EQ(replies.back().match, Index(4));
+}
+
+TEST(Snapshot, OneThatTheLogHoldsLeavesWhatFollows) {  // 5.3
+  Member three = follower({1, 1, 1, 1});
+  const Output out = three.step(SnapshotInstalled{point(3, 1)});
+  EXPECT_FALSE(out.reset_log);
+  EXPECT_EQ(three.core().last_index(), Index(5));
+  EXPECT_EQ(three.core().commit(), Index(3));
+  EXPECT_EQ(three.core().applied(), Index(3));
+}
+
+TEST(Snapshot, ABatchThatItOvertookDoesNotCount) {  // the disk still reports it
+  Member three = follower({1});
+  const Output batch = three.hear(1, append_after(2, 1, 2, {2, 2, 2}));
+  three.step(SnapshotInstalled{point(9, 2)});
+  three.step(Persisted{batch.persist_sequence});
+  EXPECT_EQ(three.core().durable(), Index(1));
+  three.persist();
+  EXPECT_EQ(three.core().durable(), Index(9));
+}
+
+TEST(Snapshot, AnOldOneChangesNothing) {
+  Member three = follower({1, 1});
+  three.hear(1, append_after(3, 1, 1, {}, 3));
+  EXPECT_FALSE(three.core().wants_snapshot({.index = Index(2), .term = Term(1)}));
+  EXPECT_TRUE(three.core().wants_snapshot({.index = Index(4), .term = Term(1)}));
+}
+
+TEST(Snapshot, CarriesTheConfiguration) {  // 4.1
+  CoreOptions standby;
+  standby.self = server_id(4);
+  Member four(std::move(standby));
+  four.hear(1, offer_of(9, 2, 2));
+  SnapshotPoint with_us = point(9, 2);
+  with_us.configuration = voters_to(4);
+  four.step(SnapshotInstalled{with_us});
+  EXPECT_EQ(four.core().configuration(), voters_to(4));
+  EXPECT_EQ(four.core().configuration_index(), Index(9));
+}
+
+// --- Doubt
+
+CoreOptions doubted(LogTrust trust, uint64_t doubtful_to) {
+  CoreOptions options = options_of(3, voters_to(3), {2, 2});
+  options.trust = trust;
+  options.doubtful_to = Index(doubtful_to);
+  options.incarnation = Incarnation(5);
+  return options;
+}
+
+Append to_life(Append append, uint64_t incarnation, uint64_t last_index) {
+  append.head.receiver = Incarnation(incarnation);
+  append.head.last_index = Index(last_index);
+  return append;
+}
+
+TEST(Doubt, ADoubtfulLogSaysSoAndDoesNotCountUntilItIsReplicatedTo) {  // design 4
+  Member three(doubted(LogTrust::doubtful, 5));
+  three.hear(1, to_life(append_after(3, 2, 3, {}), 5, 9));
+  EXPECT_FALSE(said<AppendReply>(three.persist(), 1).at(0).counts);
+  three.hear(1, to_life(append_after(3, 2, 3, {3}), 5, 9));
+  EXPECT_FALSE(said<AppendReply>(three.persist(), 1).at(0).counts) << "4 of 5";
+  three.hear(1, to_life(append_after(4, 3, 3, {3}), 5, 9));
+  EXPECT_EQ(three.core().trust(), LogTrust::doubtful) << "5 is not durable yet";
+  const Output out = three.persist();
+  EXPECT_TRUE(out.settle);
+  EXPECT_TRUE(said<AppendReply>(out, 1).back().counts);
+  EXPECT_EQ(three.core().trust(), LogTrust::sound);
+}
+
+TEST(Doubt, ALeaderWithAShorterLogSettlesItToo) {  // it has all that ever was committed
+  Member three(doubted(LogTrust::doubtful, 50));
+  three.hear(1, to_life(append_after(3, 2, 3, {3}), 5, 4));
+  EXPECT_TRUE(three.persist().settle);
+}
+
+TEST(Doubt, OnlyALeaderThatHasHeardOfThisLifeSettlesIt) {  // it may still count on the last one
+  Member three(doubted(LogTrust::doubtful, 4));
+  three.hear(1, to_life(append_after(3, 2, 3, {3}), 4, 4));
+  EXPECT_FALSE(three.persist().settle);
+  three.hear(1, to_life(append_after(4, 3, 3, {}), 5, 4));
+  EXPECT_EQ(three.core().trust(), LogTrust::sound);
+}
+
+TEST(Doubt, ARepairingServerNeitherVotesNorStands) {  // design 5
+  Member three(doubted(LogTrust::repairing, 0));
+  three.hear(1, ask_vote(7, 99, 6));
+  EXPECT_FALSE(said<VoteReply>(three.persist(), 1).at(0).granted);
+  for (int i = 0; i < 6; ++i) {
+    three.wait(kElectionTimeoutMaxUs);
+    three.tick();
+    EXPECT_EQ(three.core().role(), Role::follower);
+  }
+}
+
+TEST(Doubt, ARepairedServerNeverVotesInItsRecoveredTerm) {  // that vote may be what was lost
+  Member three(doubted(LogTrust::repairing, 0));
+  three.hear(1, to_life(append_after(3, 2, 2, {2}), 5, 4));
+  EXPECT_TRUE(three.persist().settle);
+  three.wait(kElectionTimeoutMaxUs);
+  EXPECT_FALSE(said<VoteReply>(three.hear(2, ask_vote(2, 99, 2)), 2).at(0).granted);
+  three.hear(2, ask_vote(3, 99, 2));
+  EXPECT_TRUE(said<VoteReply>(three.persist(), 2).at(0).granted);
+}
+
+TEST(Doubt, ADoubtfulVoteCountsOnlyIfAllVote) {  // a power cut tears the tail of every log
+  Member one(options_of(1, voters_to(3), {2}));
+  const auto doubtful = [&](bool pre) {
+    VoteReply reply = one.grant(pre);
+    reply.counts = false;
+    return reply;
+  };
+  one.wait(kElectionTimeoutMaxUs);
+  one.tick();
+  one.hear(2, doubtful(true));
+  EXPECT_EQ(one.core().term(), Term(2)) << "no majority without it";
+  one.hear(3, doubtful(true));
+  EXPECT_EQ(one.core().term(), Term(3)) << "all three";
+  one.persist();
+  one.hear(2, doubtful(false));
+  EXPECT_EQ(one.core().role(), Role::candidate);
+  one.hear(3, doubtful(false));
+  EXPECT_EQ(one.core().role(), Role::leader);
+}
+
+TEST(Doubt, ADoubtfulServerStandsLateAndLeadsOnlyIfAllVote) {
+  CoreOptions options = doubted(LogTrust::doubtful, 5);
+  Member three(std::move(options));
+  three.tick();
+  three.persist();
+  for (int i = 0; i < 3; ++i) three.tick_next();
+  ASSERT_EQ(three.core().role(), Role::candidate);
+  three.hear(1, three.grant(true));
+  EXPECT_EQ(three.core().term(), Term(2)) << "1 and 3 are no majority: 3 does not count";
+  three.hear(2, three.grant(true));
+  EXPECT_EQ(three.core().term(), Term(3));
+}
+
+TEST(Doubt, AClusterOfOneDecidesByItself) {  // nobody else could hold what was cut
+  CoreOptions options = options_of(1, voters_to(1), {2});
+  options.trust = LogTrust::doubtful;
+  options.doubtful_to = Index(9);
+  Member one(std::move(options));
+  EXPECT_TRUE(one.tick().settle);
+  one.persist();
+  EXPECT_EQ(one.core().role(), Role::leader);
+}
+
+}  // namespace
+}  // namespace doozer::raft
