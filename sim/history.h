@@ -97,7 +97,8 @@ struct Stream {
   bool operator==(const Stream&) const = default;
 };
 
-/// What one server did with its log, in its order. `server` is its identity, not its address.
+/// What one server did with its log, in its order. `server` is its identity, not its address; where
+/// disks are copied or put back, something that tells one disk from another.
 struct ReplicaNote {
   enum class Kind : uint8_t {
     started,   ///< a new life; the state is that of `index` (0: empty)
