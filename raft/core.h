@@ -151,6 +151,7 @@ class Core {
   explicit Core(CoreOptions&& options);
 
   // core.cc: events and the order of things.
+  void catch_up_with_snapshot();
   void dispatch(Event& event, Output& out);
   void on_tick(Output& out);
   void on_propose(Propose& propose, Output& out);

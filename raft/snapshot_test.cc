@@ -166,6 +166,21 @@ TEST(Snapshot, CarriesTheConfiguration) {  // 4.1
   EXPECT_EQ(four.core().configuration_index(), Index(9));
 }
 
+TEST(Snapshot, OfALaterTermThanTheHardStateIsTakenAtStart) {  // stopped between the two syncs
+  CoreOptions options = options_of(3, voters_to(3));
+  options.entries.clear();
+  options.hard_state = {.term = Term(2), .vote = server_id(1), .commit = Index(9)};
+  options.last_index = Index(9);
+  options.last_term = Term(4);
+  options.applied = Index(9);
+  Member three(std::move(options));
+  EXPECT_EQ(three.core().term(), Term(4));
+  const Output out = three.tick();
+  ASSERT_TRUE(out.hard_state);
+  EXPECT_EQ(out.hard_state->term, Term(4));
+  EXPECT_TRUE(out.hard_state->vote.none()) << "it has promised nothing in it";
+}
+
 // --- Doubt
 
 CoreOptions doubted(LogTrust trust, uint64_t doubtful_to) {

@@ -189,8 +189,10 @@ TEST(Shrink, LeavesOnlyTheStepsThatMatter) {
 }
 
 TEST(Shrink, AsksNoMoreOftenThanItMay) {
+  Plan plan;
+  plan.steps.resize(100);
   uint64_t asked = 0;
-  shrink_plan(draw_plan(5), [&](const Plan&) { return ++asked % 2 == 0; }, 25);
+  shrink_plan(plan, [&](const Plan&) { return ++asked % 2 == 0; }, 25);
   EXPECT_EQ(asked, 25U);
 }
 
