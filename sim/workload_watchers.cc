@@ -178,6 +178,7 @@ void RawWatchActor::on_answer(const wire::ResponseView& answer) {
     learning_ = true;
   } else if (learning_) {
     learning_ = false;
+    continued_ = false;  // what the lost revision had more of is lost as well
     position_ = {.revision = answer.rev.value_or(0) + 1, .sub = 0};
     note(WatchNote::Kind::gap);
   } else {
