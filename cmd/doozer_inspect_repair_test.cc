@@ -116,8 +116,8 @@ TEST(InspectReceived, BetweenLogAndNameTheStateIsThatOfTheReceivedSnapshot) {
   for (const bool log_first : {true, false}) {
     SimDisk disk;
     disk.on_operation([&](const sim::Operation& operation) -> sim::Fate {
-      const bool waits = operation.kind == sim::CrashKind::rename && operation.to.ends_with(".snap");
-      const bool anew = operation.kind == sim::CrashKind::rename && operation.to.ends_with(".wal") &&
+      const bool waits = operation.kind == sim::DiskOp::rename && operation.to.ends_with(".snap");
+      const bool anew = operation.kind == sim::DiskOp::rename && operation.to.ends_with(".wal") &&
                         operation.label == "install" && !log_first;
       if (!waits && !anew) return {};
       sim::Fate crash;
