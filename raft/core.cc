@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/probe.h"
 #include "raft/limits.h"
 
 namespace doozer::raft {
@@ -34,15 +35,25 @@ Core Core::make(CoreOptions options) {
   CHECK(options.applied <= options.last_index);
   CHECK(options.hard_state.commit <= options.last_index);
   const LogPosition last{.index = options.last_index, .term = options.last_term};
-  CHECK(options.last_term <= options.hard_state.term);
   CHECK(options.entries.empty() || options.below.index <= options.applied);
   const LogTrust trust = options.trust;
   const Index doubtful_to = options.doubtful_to;
   Core core(std::move(options));
   CHECK(core.log_.last() == last);
+  core.catch_up_with_snapshot();
   core.begin_doubt(trust, doubtful_to);
   core.arm_election_timer();
   return core;
+}
+
+// A snapshot of a later term was made durable, and the server stopped before that term was: it has
+// promised nothing in it.
+void Core::catch_up_with_snapshot() {
+  if (last_term() <= hard_state_.term) return;
+  PROBE("raft: a snapshot was of a later term than the hard state");
+  hard_state_.term = last_term();
+  hard_state_.vote = Identity();
+  promise_dirty_ = true;
 }
 
 Output Core::step(Input input) {

@@ -151,6 +151,7 @@ class Core {
   explicit Core(CoreOptions&& options);
 
   // core.cc: events and the order of things.
+  void catch_up_with_snapshot();
   void dispatch(Event& event, Output& out);
   void on_tick(Output& out);
   void on_propose(Propose& propose, Output& out);
@@ -270,6 +271,7 @@ class Core {
   void begin_doubt(LogTrust trust, Index doubtful_to);
   void hear_for_trust(const LeaderHead& head);
   void settle_if_caught_up();
+  bool two_voters() const;
   void settle();
 
   // Fixed after construction.

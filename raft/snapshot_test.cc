@@ -166,6 +166,21 @@ TEST(Snapshot, CarriesTheConfiguration) {  // 4.1
   EXPECT_EQ(four.core().configuration_index(), Index(9));
 }
 
+TEST(Snapshot, OfALaterTermThanTheHardStateIsTakenAtStart) {  // stopped between the two syncs
+  CoreOptions options = options_of(3, voters_to(3));
+  options.entries.clear();
+  options.hard_state = {.term = Term(2), .vote = server_id(1), .commit = Index(9)};
+  options.last_index = Index(9);
+  options.last_term = Term(4);
+  options.applied = Index(9);
+  Member three(std::move(options));
+  EXPECT_EQ(three.core().term(), Term(4));
+  const Output out = three.tick();
+  ASSERT_TRUE(out.hard_state);
+  EXPECT_EQ(out.hard_state->term, Term(4));
+  EXPECT_TRUE(out.hard_state->vote.none()) << "it has promised nothing in it";
+}
+
 // --- Doubt
 
 CoreOptions doubted(LogTrust trust, uint64_t doubtful_to) {
@@ -179,6 +194,11 @@ CoreOptions doubted(LogTrust trust, uint64_t doubtful_to) {
 Append to_life(Append append, uint64_t incarnation, uint64_t last_index) {
   append.head.receiver = Incarnation(incarnation);
   append.head.last_index = Index(last_index);
+  return append;
+}
+
+Append committed_to(Append append, uint64_t commit) {
+  append.head.commit = Index(commit);
   return append;
 }
 
@@ -224,11 +244,33 @@ TEST(Doubt, ARepairingServerNeitherVotesNorStands) {  // design 5
 TEST(Doubt, ARepairedServerNeverVotesInItsRecoveredTerm) {  // that vote may be what was lost
   Member three(doubted(LogTrust::repairing, 0));
   three.hear(1, to_life(append_after(3, 2, 2, {2}), 5, 4));
+  three.persist();
+  three.hear(1, committed_to(to_life(append_after(4, 2, 2, {2}), 5, 5), 5));
   EXPECT_TRUE(three.persist().settle);
   three.wait(kElectionTimeoutMaxUs);
   EXPECT_FALSE(said<VoteReply>(three.hear(2, ask_vote(2, 99, 2)), 2).at(0).granted);
   three.hear(2, ask_vote(3, 99, 2));
   EXPECT_TRUE(said<VoteReply>(three.persist(), 2).at(0).granted);
+}
+
+// The leader may be an old one that knows nothing of a newer term which was lost here with its vote.
+TEST(Doubt, ARepairingServerWaitsUntilTheLeaderCommitsWithoutIt) {
+  Member three(doubted(LogTrust::repairing, 0));
+  three.hear(1, committed_to(to_life(append_after(3, 2, 2, {2}), 5, 4), 4));
+  EXPECT_FALSE(three.persist().settle) << "all of its log, and all committed: perhaps long ago";
+  three.hear(1, committed_to(to_life(append_after(4, 2, 2, {2}), 5, 5), 4));
+  EXPECT_FALSE(three.persist().settle) << "a newer one, but nobody has taken it yet";
+  EXPECT_TRUE(three.hear(1, committed_to(to_life(append_after(5, 2, 2, {}), 5, 5), 5)).settle);
+  EXPECT_EQ(three.core().trust(), LogTrust::sound);
+}
+
+TEST(Doubt, WithOneOtherVoterNoCommitIsWaitedFor) {
+  CoreOptions options = options_of(2, voters_to(2), {2, 2});
+  options.trust = LogTrust::repairing;
+  options.incarnation = Incarnation(5);
+  Member two(std::move(options));
+  two.hear(1, to_life(append_after(3, 2, 2, {2}), 5, 4));
+  EXPECT_TRUE(two.persist().settle);
 }
 
 TEST(Doubt, ADoubtfulVoteCountsOnlyIfAllVote) {  // a power cut tears the tail of every log

@@ -33,11 +33,20 @@ void Core::hear_for_trust(const LeaderHead& head) {
   if (trust_ == LogTrust::sound || settle_at_ || head.receiver != incarnation_) return;
   settle_at_ =
       trust_ == LogTrust::doubtful ? std::min(doubtful_to_, head.last_index) : head.last_index;
+  // With the log a newer term may have been lost, and with it the knowledge that this leader is no
+  // longer one. It is, if it commits something new without us: a majority of the others follows it.
+  if (trust_ == LogTrust::repairing && !two_voters()) settle_at_ = *settle_at_ + 1;
+}
+
+/// The one other voter is in every majority: whatever we helped to commit, or to elect, it knows of.
+bool Core::two_voters() const {
+  return !configuration().joint() && configuration().voters.size() == 2;
 }
 
 void Core::settle_if_caught_up() {
   if (trust_ == LogTrust::sound || !settle_at_) return;
   if (std::min(durable_, verified_) < *settle_at_) return;
+  if (trust_ == LogTrust::repairing && !two_voters() && commit_ < *settle_at_) return;
   settle();
   if (!leader_.none()) reply_to_leader({});
 }

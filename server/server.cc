@@ -163,8 +163,12 @@ Result<void> Server::create_storage(const Identity& cluster, bool voter) {
       world_.disk, {.cluster = cluster, .identity = options_.fresh_identity}, configuration,
       {.segment_bytes = options_.config.segment_bytes,
        .disk_reserve_bytes = options_.config.disk_reserve_bytes}));
-  logger_.info(voter ? "booted" : "joined", {{"cluster", cluster.to_string()},
-                                             {"identity", options_.fresh_identity.to_string()}});
+  const std::string identity = options_.fresh_identity.to_string();
+  if (voter) {
+    logger_.info("booted", {{"cluster", cluster.to_string()}, {"identity", identity}});
+  } else {
+    logger_.info("joined", {{"cluster", cluster.to_string()}, {"identity", identity}});
+  }
   return {};
 }
 

@@ -11,6 +11,8 @@ namespace {
 constexpr uint64_t kRetryAfterUs = 10'000'000;
 /// On a full disk a snapshot is worth it if this much of the log, or of the one before, goes.
 constexpr uint64_t kWorthOnFullDiskBytes = 1 * kMiB;
+/// Another slice a turn for so much per cent of what the pin may hold back.
+constexpr unsigned kPressurePerSlice = 20;
 
 }  // namespace
 
@@ -108,15 +110,25 @@ void Snapshotter::begin() {
   logger_.info("snapshot_begun", {{"index", pinned.index}, {"snapshot_revision", pinned.revision}});
 }
 
-// One slice a turn; a posted nothing makes the next turn come. The image comes in pieces of about
-// the size asked for (a large value overshoots), the file takes exact ones.
+// One slice a turn, and more of them the nearer the pin is to what it may hold back: a snapshot that
+// is given up must be begun again. A posted nothing makes the next turn come.
 void Snapshotter::slice() {
+  const unsigned slices = 1 + image_->pressure() / kPressurePerSlice;
+  for (unsigned i = 0; i < slices && image_ != nullptr && writer_->ready(); ++i) {
+    if (!scan_some()) return;
+  }
+  if (image_ != nullptr && writer_->ready()) clock_.post([] {});  // else its completion makes a turn
+}
+
+// The image comes in pieces of about the size asked for (a large value overshoots), the file takes
+// exact ones. False if the snapshot was given up.
+bool Snapshotter::scan_some() {
   if (!scanned_ && chunk_.size() < kSnapshotChunkBytes) {
     Budget budget(kSliceSteps);
     auto step = image_->next(kSnapshotChunkBytes, budget, chunk_);
     if (!step) {
       give_up(step.error());
-      return;
+      return false;
     }
     scanned_ = *step == core::ImageWriter::Step::done;
   }
@@ -126,11 +138,8 @@ void Snapshotter::slice() {
     chunk_.erase(0, piece.size());
     writer_->add(std::move(piece));
   }
-  if (scanned_ && chunk_.empty()) {
-    finish();
-  } else if (writer_->ready()) {
-    clock_.post([] {});
-  }  // else its completion makes a turn
+  if (scanned_ && chunk_.empty()) finish();
+  return true;
 }
 
 void Snapshotter::finish() {

@@ -48,6 +48,7 @@ class Snapshotter {
   uint64_t log_since_last() const;
   void begin();
   void slice();
+  bool scan_some();
   void finish();
   void give_up(const Error& error);
   void purge();

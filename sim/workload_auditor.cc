@@ -12,24 +12,6 @@ namespace {
 constexpr uint64_t kLookUs = 50'000;
 constexpr std::string_view kAll = "/**";
 
-/// The last revision up to `last` at which something is known to match; 0: none. What a server with
-/// a short history could not tell any more is known from the writes that were answered.
-int64_t last_match(const History& history, const Stream& all, size_t of, int64_t last) {
-  const auto glob = core::Glob::compile(history.streams[of].glob);
-  CHECK(glob.has_value());
-  int64_t found = 0;
-  for (const Op& op : history.ops) {
-    if (op.kind != Action::set || op.outcome != Outcome::ok || op.revision > last) continue;
-    if (op.revision > found && glob->matches(op.path)) found = op.revision;
-  }
-  for (size_t i = all.notes.size(); i-- > 0;) {
-    const WatchNote& note = all.notes[i];
-    if (note.kind != WatchNote::Kind::event || note.revision > last) continue;
-    if (glob->matches(note.path)) return std::max(found, note.revision);
-  }
-  return found;
-}
-
 }  // namespace
 
 Auditor::Auditor(Shared& shared, const std::vector<Reader>& readers,
@@ -41,6 +23,12 @@ Auditor::Auditor(Shared& shared, const std::vector<Reader>& readers,
       access_(std::make_unique<LibraryAccess>(shared, readers_[0].host, readers_[0].client,
                                               shared.rng.next(), shared.servers)) {
   CHECK(readers_.size() == shared.servers.size() + 1);
+  for (const WatchActor* watcher : watchers_) {
+    auto glob = core::Glob::compile(watcher->glob());
+    CHECK(glob.has_value());
+    globs_.push_back(std::move(*glob));
+  }
+  needs_.resize(watchers_.size());
 }
 
 void Auditor::again(void (Auditor::*step)()) {
@@ -102,17 +90,40 @@ void Auditor::look() {
   again(&Auditor::look);
 }
 
-bool Auditor::complete() const {
+/// Learns from what all watches have heard since the last look how far each must come. A server
+/// with a short history cannot tell all; what no watch at all has heard is expected of none.
+void Auditor::learn_needs() {
+  heard_.resize(shared_.history.streams.size());
+  for (size_t i = 0; i < heard_.size(); ++i) {
+    const std::vector<WatchNote>& notes = shared_.history.streams[i].notes;
+    for (; heard_[i] < notes.size(); ++heard_[i]) {
+      const WatchNote& note = notes[heard_[i]];
+      if (note.kind == WatchNote::Kind::event) need(note.path, note.revision);
+    }
+  }
+  for (; answers_ < shared_.history.ops.size(); ++answers_) {
+    const Op& op = shared_.history.ops[answers_];
+    if (op.kind == Action::set && op.outcome == Outcome::ok) need(op.path, op.revision);
+  }
+}
+
+void Auditor::need(const std::string& path, int64_t revision) {
+  if (revision > last_) return;
+  for (size_t i = 0; i < watchers_.size(); ++i) {
+    if (revision > needs_[i] && globs_[i].matches(path)) needs_[i] = revision;
+  }
+}
+
+bool Auditor::complete() {
   if (last_ == 0) return true;
+  learn_needs();
   for (const Server& server : servers_) {
     if (!server.listed || !server.changes->has_passed(last_)) return false;
   }
-  // The watchers' globs are judged by what the first server told.
-  const Stream& all = shared_.history.streams[*servers_.front().changes->stream()];
-  return std::all_of(watchers_.begin(), watchers_.end(), [&](const WatchActor* watcher) {
-    if (!watcher->stream() || watcher->has_passed(last_)) return true;
-    return watcher->has_passed(last_match(shared_.history, all, *watcher->stream(), last_));
-  });
+  for (size_t i = 0; i < watchers_.size(); ++i) {
+    if (watchers_[i]->stream() && !watchers_[i]->has_passed(needs_[i])) return false;
+  }
+  return true;
 }
 
 void Auditor::finish() {

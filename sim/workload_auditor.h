@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/glob.h"
 #include "sim/workload_watchers.h"
 
 namespace doozer::sim::workload {
@@ -34,7 +35,9 @@ class Auditor {
   void read_servers();
   void list_server(size_t server);
   void look();
-  bool complete() const;
+  bool complete();
+  void learn_needs();
+  void need(const std::string& path, int64_t revision);
   void finish();
 
   Shared& shared_;
@@ -46,6 +49,10 @@ class Auditor {
   uint64_t deadline_us_ = 0;
   uint64_t events_ = 0;  ///< heard by all watches up to the last look
   std::vector<Server> servers_;
+  std::vector<core::Glob> globs_;  ///< by watcher
+  std::vector<int64_t> needs_;     ///< by watcher: the last revision known to match
+  std::vector<size_t> heard_;      ///< by stream: how many notes were looked at
+  size_t answers_ = 0;             ///< how many operations were looked at
   bool over_ = false;
 };
 

@@ -21,11 +21,11 @@ WatchNote::Change change_of(int32_t flags) {
 
 // --- WatchActor
 
-void WatchActor::begin_stream(const std::string& glob, int64_t from) {
+void WatchActor::begin_stream(int64_t from) {
   CHECK(!stream_.has_value());
   stream_ = shared_.history.streams.size();
   position_ = {.revision = from, .sub = 0};
-  shared_.history.streams.push_back({.client = client_, .glob = glob, .from = from});
+  shared_.history.streams.push_back({.client = client_, .glob = glob_, .from = from});
 }
 
 void WatchActor::note_event(const Event& event) {
@@ -53,8 +53,7 @@ void WatchActor::note(WatchNote::Kind kind, const std::string& server) {
 LibraryWatchActor::LibraryWatchActor(Shared& shared, const ClientHost& host, uint64_t client,
                                      std::string glob, int64_t from,
                                      std::vector<std::string> servers, bool lively)
-    : WatchActor(shared, host, client),
-      glob_(std::move(glob)),
+    : WatchActor(shared, host, client, std::move(glob)),
       from_(from),
       servers_(std::move(servers)),
       lively_(lively),
@@ -65,7 +64,7 @@ LibraryWatchActor::~LibraryWatchActor() {
 }
 
 void LibraryWatchActor::start() {
-  if (from_ > 0) begin_stream(glob_, from_);
+  if (from_ > 0) begin_stream(from_);
   watch();
   if (lively_) move_on();
 }
@@ -75,7 +74,7 @@ void LibraryWatchActor::watch() {
   watcher_ = access_->core().watch(glob_, position_,
                                    [this](Result<Event> event) { take(std::move(event)); });
   if (!stream()) {
-    watcher_->on_beginning([this](Position from) { begin_stream(glob_, from.revision); });
+    watcher_->on_beginning([this](Position from) { begin_stream(from.revision); });
   }
 }
 
@@ -130,10 +129,10 @@ void LibraryWatchActor::move_on() {
 
 RawWatchActor::RawWatchActor(Shared& shared, const ClientHost& host, uint64_t client,
                              std::string glob)
-    : WatchActor(shared, host, client), glob_(std::move(glob)) {}
+    : WatchActor(shared, host, client, std::move(glob)) {}
 
 void RawWatchActor::start() {
-  begin_stream(glob_, 1);
+  begin_stream(1);
   connect();
 }
 

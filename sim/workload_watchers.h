@@ -13,18 +13,21 @@ namespace doozer::sim::workload {
 
 class WatchActor : public Actor {
  public:
-  using Actor::Actor;
+  WatchActor(Shared& shared, const ClientHost& host, uint64_t client, std::string glob)
+      : Actor(shared, host, client), glob_(std::move(glob)) {}
+  const std::string& glob() const { return glob_; }
   /// The stream's number in the history; nullopt until the watch has begun.
   std::optional<size_t> stream() const { return stream_; }
   /// It has heard an event of this revision or a later one, or begins later.
   bool has_passed(int64_t revision) const { return position_.revision > revision; }
 
  protected:
-  void begin_stream(const std::string& glob, int64_t from);
+  void begin_stream(int64_t from);
   void note_event(const Event& event);
   void note(WatchNote::Kind kind, const std::string& server = "");
   uint64_t now_us() const { return host_.clock->now_us(); }
 
+  const std::string glob_;
   Position position_ = {};  ///< the next to be heard
 
  private:
@@ -49,7 +52,6 @@ class LibraryWatchActor final : public WatchActor {
   /// After the history was lost: from the newest on.
   void skip();
 
-  const std::string glob_;
   const int64_t from_;
   const std::vector<std::string> servers_;
   const bool lively_;  ///< pauses, and begins anew at times
@@ -72,7 +74,6 @@ class RawWatchActor final : public WatchActor, public RawLinkEvents {
   void ask();
   void take_event(const wire::ResponseView& answer);
 
-  const std::string glob_;
   std::unique_ptr<RawLink> link_;
   uint64_t links_ = 0;
   bool learning_ = false;   ///< asks for the newest revision, the history was lost

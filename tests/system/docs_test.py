@@ -10,7 +10,7 @@ import doozer_system
 from doozer_system import program
 
 TOP = doozer_system.TOP
-SHIPPED_ROOMS = ('base', 'cmd', 'core', 'door', 'io', 'raft', 'server', 'storage')
+SHIPPED_ROOMS = ('base', 'cmd', 'core', 'door', 'io', 'raft', 'server', 'storage', 'transport')
 # Options of other programs (make, cmake, pkg-config, gtest) that pages show.
 OF_OTHERS = {'prefix', 'install', 'cflags', 'libs', 'gtest_filter', 'now'}
 
