@@ -59,7 +59,8 @@ Result<void> Cluster::build() {
                                 raft::Core::make(std::move(core)), static_cast<ReplicaHost&>(*this),
                                 ReplicaOptions{.self = self_,
                                                .incarnation = recovered.incarnation,
-                                               .digest_every = options_.digest_every},
+                                               .digest_every = options_.digest_every,
+                                               .observer = options_.observer},
                                 logger_);
   snapshotter_ =
       std::make_unique<Snapshotter>(parts_.clock, storage, *replica_, options_.snapshots, logger_);

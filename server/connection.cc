@@ -49,7 +49,7 @@ void Connection::on_bytes(std::string_view bytes) {
     wait_to_be_served(bytes);
     return;
   }
-  if (unsent_ > 0) note_unsent();     // whether there are too many is the others' doing
+  if (unsent_ > 0) note_unsent();  // whether there are too many is the others' doing
   if (in_.empty()) {
     // The usual case: whole frames straight out of the network's buffer.
     auto taken = door_->receive(bytes);

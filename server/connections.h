@@ -117,7 +117,7 @@ class Connections final : public env::AcceptEvents {
   uint64_t cut_ = 0;
   uint64_t peers_taken_ = 0;
   size_t held_bytes_ = 0;  ///< of requests that came before it serves
-  size_t unsent_ = 0;  ///< of all connections
+  size_t unsent_ = 0;      ///< of all connections
   uint64_t log_second_ = 0;
   uint64_t logged_ = 0;
   uint64_t not_logged_ = 0;

@@ -53,10 +53,15 @@ Replica::~Replica() {
   }
 }
 
-void Replica::start() { handle(step(raft::Tick{})); }
+void Replica::start() {
+  if (options_.observer != nullptr) options_.observer->on_begin(core_);
+  handle(step(raft::Tick{}));
+}
 
 raft::Output Replica::step(raft::Event event) {
-  return core_.step({.now_us = clock_.now_us(), .event = std::move(event)});
+  raft::Output out = core_.step({.now_us = clock_.now_us(), .event = std::move(event)});
+  if (options_.observer != nullptr) options_.observer->on_step(core_, out);
+  return out;
 }
 
 // --- The order: persist and send, then (turn_end) flush, apply, answer.
@@ -195,6 +200,7 @@ bool Replica::apply_one(Index index) {
                      "entry " + std::to_string(index.value()) + " cannot be applied"));
     return false;
   }
+  if (options_.observer != nullptr) options_.observer->on_applied(core_, entry);
   applied_term_ = entry.term;
   applied_bytes_ += entry.payload.size();
   proposed_bytes_ -= std::min(proposed_bytes_, entry.payload.size());

@@ -26,6 +26,7 @@
 #include "server/forward_desk.h"
 #include "server/peer_message.h"
 #include "server/read_rounds.h"
+#include "server/replica_observer.h"
 #include "server/write_queue.h"
 #include "storage/storage.h"
 
@@ -53,6 +54,7 @@ struct ReplicaOptions {
   Identity self;
   Incarnation incarnation;
   uint64_t digest_every = kDigestEveryIndexes;
+  ReplicaObserver* observer = nullptr;  ///< null: nobody looks on
 };
 
 class Replica {

@@ -67,6 +67,12 @@ void ClusterWorld::make_host() {
   hosts_.push_back(std::make_unique<Host>(network_, options));
   holds_.push_back(0);
   starts_.push_back(0);
+  if (on_host_) on_host_(*hosts_.back());
+}
+
+void ClusterWorld::on_host(std::function<void(Host&)> hook) {
+  on_host_ = std::move(hook);
+  for (const auto& host : hosts_) on_host_(*host);
 }
 
 void ClusterWorld::boot() {

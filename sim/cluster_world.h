@@ -55,6 +55,8 @@ class ClusterWorld {
 
   // --- Running.
   void at(uint64_t when_us, std::function<void()> then);
+  /// Heard of every machine: now of those that there are, later of those that come.
+  void on_host(std::function<void(Host&)> hook);
   /// Heard after each turn of a server.
   void on_turn(std::function<void(uint64_t number)> hook) { on_turn_ = std::move(hook); }
   /// Heard when a process begins (`alive`) or ends.
@@ -90,6 +92,7 @@ class ClusterWorld {
   std::vector<uint64_t> holds_;
   std::vector<uint64_t> starts_;  ///< how often a start was asked for: only the last one counts
   std::multimap<uint64_t, std::function<void()>> agenda_;
+  std::function<void(Host&)> on_host_;
   std::function<void(uint64_t)> on_turn_;
   std::function<void(uint64_t, bool)> on_life_;
   uint64_t now_us_ = 1'000'000;

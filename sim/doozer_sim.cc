@@ -38,6 +38,7 @@ constexpr const char* kHelp =
     "  --twice               run each a second time and compare (--seeds: every eighth is anyway)\n"
     "  --keep-going          go on after a failure\n"
     "  --digests             one line for each run: seed, last draw, digest\n"
+    "  --probes              how often each rare place was reached\n"
     "  --require-probes FILE fail if a place that the file names was never reached\n"
     "\n"
     "Exit status: 0 all held, 1 something did not, 2 the command line is wrong.\n";
@@ -60,6 +61,7 @@ struct Options {
   bool twice = false;
   bool keep_going = false;
   bool digests = false;
+  bool probes = false;
   unsigned jobs = 1;
   std::string probes_file = {};
   std::string history_file = {};
@@ -124,6 +126,8 @@ Options parse_options(const std::vector<std::string>& words) {
       options.twice = true;
     } else if (option == "--keep-going") {
       options.keep_going = true;
+    } else if (option == "--probes") {
+      options.probes = true;
     } else if (option == "--digests") {
       options.digests = true;
     } else {
@@ -315,6 +319,11 @@ int run_all(const Options& options, const std::vector<Job>& jobs) {
       });
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
   tell_totals(totals, took.count());
+  if (options.probes) {
+    for (const auto& [name, count] : totals.probes) {
+      std::printf("%10llu  %s\n", static_cast<unsigned long long>(count), name.c_str());
+    }
+  }
   bool good = totals.failed == 0;
   good = met_enough(totals) && good;
   if (!options.probes_file.empty()) good = missing_probes(options.probes_file, totals) == 0 && good;

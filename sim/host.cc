@@ -76,6 +76,7 @@ Result<void> Host::start(uint64_t now_us) {
                     .turn_us = kTurnUs,
                     .event_us = kEventUs},
           .log_level = options_.config.log_level,
+          .observer = options_.observer,
           .log_listener = options_.log_listener});
   auto started = process_->start();
   if (!started) process_.reset();
@@ -125,7 +126,10 @@ std::optional<uint64_t> Host::next_us() const {
   return process_ == nullptr ? std::nullopt : process_->clock().next_us();
 }
 
-void Host::wipe() { adopt(new_disk()); }
+void Host::wipe() {
+  adopt(new_disk());
+  own_disk_ = true;
+}
 
 void Host::save() {
   if (!disk_->crashed()) saved_ = disk_->clone(rng_.next());
@@ -134,10 +138,14 @@ void Host::save() {
 bool Host::restore_saved() {
   if (saved_ == nullptr) return false;
   adopt(std::move(saved_));
+  own_disk_ = false;
   return true;
 }
 
-void Host::take_copy(const Host& other) { adopt(other.disk_->clone(rng_.next())); }
+void Host::take_copy(const Host& other) {
+  adopt(other.disk_->clone(rng_.next()));
+  own_disk_ = false;
+}
 
 void Host::set_foreign(bool foreign) {
   CHECK(!up());
@@ -147,8 +155,10 @@ void Host::set_foreign(bool foreign) {
     auto own = std::move(disk_);
     adopt(new_disk());
     native_ = std::move(own);
+    own_disk_ = false;
   } else {
     adopt(std::move(native_));
+    own_disk_ = true;
   }
 }
 

@@ -20,6 +20,7 @@ struct HostOptions {
   server::Config config;
   server::SnapshotPolicy snapshots;
   LogSink* log_listener = nullptr;
+  server::ReplicaObserver* observer = nullptr;
 };
 
 /// What its disk suffers from, from now on.
@@ -73,6 +74,10 @@ class Host {
   bool foreign() const { return native_ != nullptr; }
 
   const HostOptions& options() const { return options_; }
+  /// For the processes that begin from now on.
+  void set_observer(server::ReplicaObserver* observer) { options_.observer = observer; }
+  /// False: the disk is a copy, an older one, or a stranger's.
+  bool own_disk() const { return own_disk_; }
   server::Config& config() { return options_.config; }
   std::string name() const { return "s" + std::to_string(options_.number); }
   /// Without the port.
@@ -95,6 +100,7 @@ class Host {
   std::unique_ptr<SimDisk> native_;  ///< the own disk, while a foreign server runs here
   std::unique_ptr<ServerProcess> process_;
   uint64_t lives_ = 0;
+  bool own_disk_ = true;
   uint64_t paused_until_us_ = 0;
   int64_t wall_ahead_us_ = 0;
   uint64_t past_disks_digest_ = 0;

@@ -128,13 +128,14 @@ void Run::begin_work() {
       });
   world_.on_life([this](uint64_t number, bool alive) {
     liveness_->disturb(number);
-    replicas_.on_life(number, alive);
+    if (!alive) replicas_.on_end(number);
   });
   workload_->start();
 }
 
 /// Once in a while: what was promised, and who leads.
 void Run::look() {
+  for (const std::string& broken : replicas_.take_complaints()) fail(broken);
   if (const std::string broken = liveness_->judge(); !broken.empty()) fail(broken);
   const uint64_t leader = leader_of(world_);
   if (leader != told_leader_) {
@@ -216,6 +217,7 @@ void Run::wind_up() {
 }
 
 void Run::judge_history() {
+  for (const std::string& broken : replicas_.take_complaints()) fail(broken);
   const Verdict verdict = judge(history_, kLinearSteps);
   for (const Violation& violation : verdict.report.violations()) {
     fail(violation.rule + ": " + violation.what);
@@ -232,7 +234,9 @@ void Run::judge_history() {
 
 RunResult Run::run() {
   world_.on_turn([this](uint64_t number) { replicas_.on_turn(number); });
-  world_.on_life([this](uint64_t number, bool alive) { replicas_.on_life(number, alive); });
+  world_.on_life([this](uint64_t number, bool alive) {
+    if (!alive) replicas_.on_end(number);
+  });
   if (boot()) {
     begin_work();
     hurt();

@@ -8,4 +8,12 @@ if(TARGET doozer_sim_workload)
   add_executable(doozer_sim_program doozer_sim.cc doozer_sim_batch.cc)
   set_target_properties(doozer_sim_program PROPERTIES OUTPUT_NAME doozer-sim)
   target_link_libraries(doozer_sim_program PRIVATE doozer_flags doozer_sim_run)
+  # Once, in the build that ships; the sanitized one has sim_run_test.
+  if(DOOZER_TESTS AND DOOZER_SANITIZE STREQUAL "" AND NOT DOOZER_COVERAGE)
+    add_test(NAME sim.batch
+      COMMAND doozer_sim_program --named all --seeds 1..200 --jobs 2
+              --require-probes ${PROJECT_SOURCE_DIR}/sim/probes.txt)
+    add_test(NAME sim.canaries COMMAND ${PROJECT_SOURCE_DIR}/tools/canaries --some 2)
+    set_tests_properties(sim.batch sim.canaries PROPERTIES TIMEOUT 1800 RUN_SERIAL TRUE)
+  endif()
 endif()

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "sim/liveness.h"
+#include "sim/plan_draw.h"
 
 namespace doozer::sim {
 namespace {
@@ -57,6 +58,54 @@ TEST(Run, TracingChangesNothing) {
                            "plan  everything heals", "answered"}) {
     EXPECT_NE(story.find(part), std::string::npos) << part << " is not in\n" << story;
   }
+}
+
+constexpr const char* kThree = "servers 3\nslots 3\nclients 8\n";
+
+TEST(Run, AClusterSurvivesAllThatCanBeDoneToIt) {
+  const char* const plans[] = {
+      // Ways between hosts.
+      "faults 9s\n"
+      "at 500ms for 1s cut leader > servers\nat 1s for 1s reject s1 <> s2\n"
+      "at 2s for 1s clog s2 <> s3\nat 3s for 1s delay s1 <> servers 30ms\n"
+      "at 4s for 1s slow s1 <> s3 20000\nat 4s for 1s mtu s2 <> s3 1000\n"
+      "at 5s for 1s loss servers <> servers 100\nat 6s for 1s resets c1 <> servers 500\n"
+      "at 7s for 1s flap s1 <> s3 50ms\n",
+      // Processes, machines, disks.
+      "faults 12s\nsnapshot 30000\nhistory 100\ndrift s2 10000\ndrift s3 -10000\n"
+      "at 500ms for 500ms kill leader\nat 2s for 500ms stop follower\n"
+      "at 3s for 300ms crash servers mixed\nat 5s for 1s pause leader\n"
+      "at 6s for 100ms stall servers\nat 7s for 1s slow-sync s1 20ms\n"
+      "at 7s for 1s stuck-sync leader\nat 8s fail-sync s2\nat 9s for 1s fail-reads s3 100\n"
+      "at 9s for 1s full s1 10000\nat 10s wall s1 1000s\nat 10s wall-back s2 1000s\n",
+      // A disk that is lost, and members.
+      "faults 16s\n"
+      "at 500ms add-server\nat 1s rot s2 2\nat 1.1s for 300ms kill s2\n"
+      "at 3s for 500ms wipe s2\nat 5s create-slot 3\nat 6s empty-slot 3\n"
+      "at 7s delete-slot 3\nat 8s burst leader 300\n",
+      "faults 8s\nat 500ms save s3\nat 2s for 200ms rollback s3\n",
+      "faults 8s\nat 1s for 300ms copy s1 s2\n",
+      "faults 8s\nat 1s for 3s foreign s2\n",
+  };
+  for (const char* plan : plans) {
+    const RunResult result = run(std::string(kThree) + plan);
+    EXPECT_EQ(first_failure(result), "") << plan;
+    EXPECT_GT(result.ok, 500U) << plan;
+  }
+}
+
+TEST(Run, ServiceIsOwedAlongAChain) {
+  const auto plan = named_plan("chain", 5, 1);
+  ASSERT_TRUE(plan.has_value());
+  Timeline silent;
+  const RunResult result = run_plan(*plan, silent);
+  EXPECT_EQ(first_failure(result), "");
+  EXPECT_GT(result.owed, 500U);
+}
+
+TEST(Run, AMajorityThatIsLostIsNoFailureOfThePromise) {
+  const RunResult result = run(std::string(kThree) + "faults 9s\nat 1s kill s1\nat 1s kill s2\n");
+  EXPECT_EQ(first_failure(result), "");
 }
 
 TEST(Components, AreWhatIsTransitivelyConnected) {
