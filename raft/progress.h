@@ -47,8 +47,8 @@ struct Progress {
   /// Agreement up to `next` - 1 was found.
   void begin_replicate(Index from);
   void begin_snapshot();
-  /// A new life of it was heard: nothing is known but that it lives. It is told so at once, as a log
-  /// in doubt waits for that.
+  /// A new life of it was heard: nothing is known but that it lives. It is told so at once, as a
+  /// log in doubt waits for that.
   void restarted(Incarnation now);
   /// Durable there up to `index`.
   void matched(Index index);

@@ -104,8 +104,8 @@ TEST(Story, TheLeaderIsReplacedByAStandby) {
   network.give(old, SetStandbys{{server_id(4)}});
   network.run(200'000);
   Logbook logbook(network);
-  logbook.say("n" + std::to_string(old) + " leads, n4 is a standby that has all; the leader's slot " +
-              "is given to n4");
+  logbook.say("n" + std::to_string(old) +
+              " leads, n4 is a standby that has all; the leader's slot " + "is given to n4");
   ChangeVoters change;
   for (size_t n = 1; n <= 4; ++n) {
     if (n != old) change.voters.push_back(server_id(n));
