@@ -142,10 +142,13 @@ class Core {
     uint64_t ticket = 0;  ///< of ours, or the asker's id
     Process asker;        ///< none: we
   };
+  struct Question {
+    uint64_t ticket = 0;
+    uint64_t first_id = 0;  ///< an answer to this question or a later one will do
+  };
   struct Asked {
-    uint64_t id = 0;
-    uint64_t at_us = 0;
-    std::vector<uint64_t> tickets;
+    uint64_t at_us = 0;  ///< last
+    std::vector<Question> questions;
   };
 
   explicit Core(CoreOptions&& options);
@@ -237,6 +240,7 @@ class Core {
   void on_cancel(const CancelReads& cancel);
   void ask_leader();
   void ask_again();
+  void take_back_questions();
   void register_read(uint64_t ticket, const Process& asker);
   void answer_reads(Output& out);
   void adopt_reads();

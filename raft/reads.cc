@@ -5,7 +5,6 @@
 // came. A round serves all reads that were registered before it was sent. Rounds count within one
 // leadership, and a term has one leadership.
 #include <algorithm>
-#include <utility>
 
 #include "raft/core.h"
 #include "raft/limits.h"
@@ -13,7 +12,7 @@
 namespace doozer::raft {
 
 void Core::on_read(const ReadIndex& read, Output& out) {
-  const size_t asked = asked_ ? asked_->tickets.size() : 0;
+  const size_t asked = asked_ ? asked_->questions.size() : 0;
   if (tickets_.size() + asked + leader_reads_.size() >= kReadTicketsMax) {
     return refuse(out, Code::busy, "too many reads wait");
   }
@@ -29,8 +28,8 @@ void Core::on_cancel(const CancelReads& cancel) {
     return read.asker.identity.none() && old(read.ticket);
   });
   if (!asked_) return;
-  std::erase_if(asked_->tickets, old);
-  if (asked_->tickets.empty()) asked_.reset();
+  std::erase_if(asked_->questions, [&](const Question& one) { return old(one.ticket); });
+  if (asked_->questions.empty()) asked_.reset();
 }
 
 /// Our noop's index stands for a commit index that is not known yet: all that was ever acknowledged
@@ -73,50 +72,59 @@ void Core::answer_reads(Output& out) {
     ++round_;
 }
 
-/// At a follower: one question at a time is under way, and carries all tickets there are.
+/// At a follower: what gathered while a question was under way shares the next one. A question that
+/// is asked again carries all that were not answered; a late answer to the first one still serves.
 void Core::ask_leader() {
   if (leader_.none() || role_ != Role::follower) return;
   if (asked_ && now_us_ < asked_->at_us + kReadRetryUs) return;
   if (!asked_ && tickets_.empty()) return;
-  std::vector<uint64_t> tickets;
-  if (asked_) tickets = std::move(asked_->tickets);
-  tickets.insert(tickets.end(), tickets_.begin(), tickets_.end());
+  if (!asked_) asked_ = Asked{};
+  ++read_id_;
+  asked_->at_us = now_us_;
+  for (const uint64_t ticket : tickets_) {
+    asked_->questions.push_back({.ticket = ticket, .first_id = read_id_});
+  }
   tickets_.clear();
-  asked_ = Asked{.id = ++read_id_, .at_us = now_us_, .tickets = std::move(tickets)};
-  send(leader_, ReadRequest{.term = term(), .asker = incarnation_, .id = asked_->id});
+  send(leader_, ReadRequest{.term = term(), .asker = incarnation_, .id = read_id_});
 }
 
 /// There is a new leader: what the old one was asked, it may never answer.
 void Core::ask_again() {
-  if (asked_) {
-    tickets_.insert(tickets_.begin(), asked_->tickets.begin(), asked_->tickets.end());
-    asked_.reset();
-  }
+  take_back_questions();
   ask_leader();
 }
 
+void Core::take_back_questions() {
+  if (!asked_) return;
+  std::vector<uint64_t> tickets;
+  for (const Question& one : asked_->questions) tickets.push_back(one.ticket);
+  tickets_.insert(tickets_.begin(), tickets.begin(), tickets.end());
+  asked_.reset();
+}
+
 void Core::on_read_request(const Process& from, const ReadRequest& request) {
-  if (role_ != Role::leader) return;
-  std::erase_if(leader_reads_,
-                [&](const LeaderRead& read) { return read.asker.identity == from.identity; });
-  if (leader_reads_.size() >= kReadTicketsMax) return;
+  if (role_ != Role::leader || leader_reads_.size() >= kReadTicketsMax) return;
+  // The oldest are kept: they are answered first, and serve what is asked again.
+  const auto waiting =
+      std::count_if(leader_reads_.begin(), leader_reads_.end(),
+                    [&](const LeaderRead& read) { return read.asker.identity == from.identity; });
+  if (static_cast<size_t>(waiting) >= kReadsPerAskerMax) return;
   register_read(request.id, {.identity = from.identity, .incarnation = request.asker});
 }
 
 void Core::on_read_reply(const ReadReply& reply, Output& out) {
-  if (!asked_ || reply.asker != incarnation_ || reply.id != asked_->id) return;
-  for (const uint64_t ticket : asked_->tickets) {
-    out.reads.push_back({.ticket = ticket, .index = reply.index});
+  if (!asked_ || reply.asker != incarnation_ || reply.id > read_id_) return;
+  const auto served = [&](const Question& one) { return one.first_id <= reply.id; };
+  for (const Question& one : asked_->questions) {
+    if (served(one)) out.reads.push_back({.ticket = one.ticket, .index = reply.index});
   }
-  asked_.reset();
+  std::erase_if(asked_->questions, served);
+  if (asked_->questions.empty()) asked_.reset();
   ask_leader();
 }
 
 void Core::adopt_reads() {
-  if (asked_) {
-    tickets_.insert(tickets_.begin(), asked_->tickets.begin(), asked_->tickets.end());
-    asked_.reset();
-  }
+  take_back_questions();
   for (const uint64_t ticket : tickets_) register_read(ticket, {});
   tickets_.clear();
 }

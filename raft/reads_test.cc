@@ -123,9 +123,20 @@ TEST(Reads, AQuestionThatIsLostIsAskedAgain) {
   const auto again = said<ReadRequest>(three.tick(), 1);
   ASSERT_EQ(again.size(), 1U);
   EXPECT_GT(again[0].id, first[0].id);
-  EXPECT_TRUE(three.hear(1, reply_to(first[0], 5)).reads.empty()) << "not of this question";
   EXPECT_EQ(tickets(three.hear(1, reply_to(again[0], 9))), (std::vector<uint64_t>{1, 2}));
   EXPECT_TRUE(three.hear(1, reply_to(again[0], 9)).reads.empty()) << "each is answered once";
+}
+
+TEST(Reads, ALateAnswerServesWhatWasAskedByThen) {  // else a slow network would never be done
+  Member three = follower();
+  const auto first = said<ReadRequest>(three.step(ReadIndex{1}), 1);
+  three.step(ReadIndex{2});
+  three.wait(kReadRetryUs);
+  const auto again = said<ReadRequest>(three.tick(), 1);
+  EXPECT_EQ(tickets(three.hear(1, reply_to(first[0], 5))), std::vector<uint64_t>{1});
+  EXPECT_EQ(tickets(three.hear(1, reply_to(again[0], 9))), std::vector<uint64_t>{2});
+  EXPECT_TRUE(three.hear(1, reply_to({.term = Term(1), .asker = Incarnation(1), .id = 99}, 9))
+                  .reads.empty());
 }
 
 TEST(Reads, AnAnswerToAFormerLifeIsNone) {  // design 4
@@ -173,19 +184,18 @@ TEST(Reads, ALeaderConfirmsForItsFollowers) {  // 6.4
             (ReadReply{.term = Term(2), .asker = Incarnation(1), .id = 40, .index = Index(2)}));
 }
 
-TEST(Reads, AFollowerHasOneQuestionAtItsLeader) {  // every buffer has a limit
+TEST(Reads, AFollowerHasFewQuestionsAtItsLeaderAndTheOldestAreAnswered) {  // a bounded buffer
   Member one = leader();
   for (uint64_t id = 1; id <= 100; ++id) {
     one.hear(3, ReadRequest{.term = Term(2), .asker = Incarnation(1), .id = id});
   }
-  std::vector<ReadReply> replies;
-  for (uint64_t round = 1; round <= 200; ++round) {
+  std::vector<uint64_t> answered;
+  for (uint64_t round = 1; round <= 20; ++round) {
     for (const ReadReply& reply : said<ReadReply>(one.acknowledge(2, 0, round), 3)) {
-      replies.push_back(reply);
+      answered.push_back(reply.id);
     }
   }
-  ASSERT_EQ(replies.size(), 1U);
-  EXPECT_EQ(replies[0].id, 100U);
+  EXPECT_EQ(answered, (std::vector<uint64_t>{1, 2, 3, 4}));
 }
 
 TEST(Reads, WhoLosesItsLeadershipAsksTheNextLeader) {
