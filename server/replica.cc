@@ -114,6 +114,7 @@ void Replica::note_changes() {
   term_before_ = core_.term();
   leader_before_ = core_.leader();
   configuration_before_ = core_.configuration_index();
+  if (!leading() || began_to_lead) proposals_.clear();  // their terms are over
   if (!core_.leader().none()) {
     leaderless_since_us_ = 0;
   } else if (leaderless_since_us_ == 0) {
@@ -285,9 +286,10 @@ void Replica::collect_own() {
 }
 
 // Refused as a whole only if this server no longer leads: its writers hear of it when the next
-// leader's first entry is applied.
+// leader's first entry is applied. A leader that hands over keeps them, in case that comes to
+// nothing.
 void Replica::propose_batch() {
-  if (proposals_.empty()) return;
+  if (proposals_.empty() || core_.transferring()) return;
   handle(step(raft::Propose{.proposals = std::exchange(proposals_, {})}));
 }
 
