@@ -83,6 +83,8 @@ class Writer(threading.Thread):
             self.next_server()
 
     def connected(self):
+        if self.client is not None and doozer_system.select_readable(self.client.sock, 0):
+            self.leave()  # closed while nothing was asked: no write is lost in it
         if self.client is None:
             self.client = self.servers[self.at % len(self.servers)].client()
         return self.client
