@@ -14,6 +14,10 @@ export PORT LISTEN DATA KEEP SECONDS_EACH
 run: ## install what is missing, build, start a server on ./data, show a first set, get and watch
 	@exec tools/run
 
+.PHONY: cluster
+cluster: ## the same with three servers on ./data/cluster, one cluster; Ctrl-C stops all
+	@exec tools/cluster
+
 .PHONY: test
 test: ## install, build with g++ and with clang under ASan+UBSan, run all tests
 	@exec tools/test

@@ -11,6 +11,9 @@ namespace doozer::server {
 namespace {
 
 constexpr uint64_t kStopTickUs = 20'000;
+/// A client that writes without a pause hears READONLY for so long, and goes elsewhere; whoever
+/// writes into a closed connection knows nothing of that write.
+constexpr uint64_t kStopReadOnlyUs = 200'000;
 
 }  // namespace
 
@@ -369,7 +372,8 @@ void Server::stop() {
   continue_stop();
 }
 
-// Writes are taken for kGracefulForwardUs more, then the log is waited for, then all is closed.
+// Writes are taken for kGracefulForwardUs more, refused for kStopReadOnlyUs while the log is waited
+// for, then all is closed.
 void Server::continue_stop() {
   const uint64_t now = world_.clock.now_us();
   const Replica& replica = cluster_->replica();
@@ -380,7 +384,9 @@ void Server::continue_stop() {
     phase_ = Phase::read_only;
     phase_since_us_ = now;
   }
-  if (phase_ == Phase::read_only && (replica.idle() || now - phase_since_us_ >= kUnknownAfterUs)) {
+  const uint64_t refusing_us = connections_->count() == 0 ? 0 : kStopReadOnlyUs;
+  const bool at_rest = replica.idle() && now - phase_since_us_ >= refusing_us;
+  if (phase_ == Phase::read_only && (at_rest || now - phase_since_us_ >= kUnknownAfterUs)) {
     phase_ = Phase::closing;
     connections_->close_all([this] {
       cluster_->goodbye();

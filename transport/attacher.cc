@@ -59,7 +59,7 @@ class Attacher::Impl final : public ConnectionOwner {
   std::vector<Asked> asked_;
   std::optional<AttachAnswer> answer_;
   env::TimerId timer_ = 0;
-  uint64_t told_us_ = 0;
+  uint64_t tell_us_;  ///< when it says next for whom it waits
   bool over_ = false;
 };
 
@@ -84,7 +84,7 @@ Attacher::Impl::Impl(env::Clock& clock, env::Net& net, AttacherOptions options,
       nonces_(options_.secret, options_.self, Incarnation(0), options_.seed),
       dialler_(options_.seed),
       pool_(*this, net),
-      told_us_(clock.now_us()) {
+      tell_us_(clock.now_us() + kWaitingFirstLogUs) {
   CHECK(!options_.self.none());
   CHECK(options_.addresses.size() <= kSeedsMax);
   for (const std::string& address : options_.addresses) {
@@ -140,7 +140,7 @@ void Attacher::Impl::tick() {
     dialler_.begin(address);
     pool_.dial(options_.dial, address, Role::ask, Identity());
   }
-  if (now - told_us_ > kWaitingLogUs) tell_waiting();
+  if (now >= tell_us_) tell_waiting();
   timer_ = clock_.at(now + kBeatUs, [this] { tick(); });
 }
 
@@ -153,7 +153,7 @@ bool Attacher::Impl::may_boot() const {
 }
 
 void Attacher::Impl::tell_waiting() {
-  told_us_ = now_us();
+  tell_us_ = now_us() + kWaitingLogUs;
   for (const Asked& asked : asked_) {
     if (asked.state.kind == Kind::silent || asked.state.kind == Kind::refused) {
       logger_.info("waiting_for_cluster",

@@ -57,9 +57,10 @@ constexpr uint64_t kStaleConnectionUs = 1'000'000;  ///< down so long: closed an
 constexpr uint64_t kSelfDialUs = 60'000'000;        ///< before an address of our own is tried again
 
 // --- Attaching
-constexpr uint64_t kAskAgainUs = 500'000;       ///< an address that holds no cluster
-constexpr uint64_t kAnswerFreshUs = 3'000'000;  ///< an answer older than this is silence
-constexpr uint64_t kWaitingLogUs = 10'000'000;  ///< between two lines that say for whom it waits
+constexpr uint64_t kAskAgainUs = 500'000;           ///< an address that holds no cluster
+constexpr uint64_t kAnswerFreshUs = 3'000'000;      ///< an answer older than this is silence
+constexpr uint64_t kWaitingFirstLogUs = 2'000'000;  ///< then it says for whom it waits,
+constexpr uint64_t kWaitingLogUs = 10'000'000;      ///< and so often again
 
 constexpr uint8_t kHopsMax = 16;
 constexpr size_t kLogLinesPerSecond = 10;

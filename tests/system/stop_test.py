@@ -216,19 +216,18 @@ class Start(doozer_system.SystemTest):
         other = self.server(host='127.7.7.7')
         other.start()  # all of 127/8 is loopback
 
-    def test_an_empty_directory_with_attach_never_boots(self):
-        refused = self.run_doozerd('--listen', '127.0.0.1:%d' % doozer_system.free_port(),
-                                   '--attach', '127.0.0.1:1', '--data-dir',
-                                   os.path.join(self.directory, 'data'))
-        self.assertIn(refused.returncode, (1, 2), refused)
-        self.assertFalse(os.path.exists(os.path.join(self.directory, 'data', 'identity')))
+    def test_an_empty_directory_with_attach_waits_and_never_boots(self):
+        server = self.server('--attach', '127.0.0.1:1').spawn()
+        self.assertIsNotNone(server.log_has('waiting_for_cluster.*127.0.0.1:1', timeout=20))
+        self.assertEqual(server.stop(), 0)
+        self.assertFalse(os.path.exists(os.path.join(server.data, 'identity')))
 
     def test_a_refused_start_leaves_nothing_behind(self):
         port = doozer_system.free_port()
         anywhere = ['--listen', '0.0.0.0:%d' % port]
         here = ['--listen', '127.0.0.1:%d' % port]
         empty = os.path.join(self.directory, 'empty')
-        for words in (anywhere, here + ['--attach', '127.0.0.1:1'],
+        for words in (anywhere, here + ['--boot-uri', 'doozer:?ca=127.0.0.1:1&cn=x'],
                       here + ['--tls-cert', 'gone.pem', '--tls-key', 'gone.pem']):
             for parent in ('', 'new/parents/'):
                 with self.subTest(' '.join(words) + ' ' + parent):
