@@ -253,7 +253,8 @@ TEST(Doubt, ARepairedServerNeverVotesInItsRecoveredTerm) {  // that vote may be 
   EXPECT_TRUE(said<VoteReply>(three.persist(), 2).at(0).granted);
 }
 
-// The leader may be an old one that knows nothing of a newer term which was lost here with its vote.
+// The leader may be an old one that knows nothing of a newer term which was lost here with its
+// vote.
 TEST(Doubt, ARepairingServerWaitsUntilTheLeaderCommitsWithoutIt) {
   Member three(doubted(LogTrust::repairing, 0));
   three.hear(1, committed_to(to_life(append_after(3, 2, 2, {2}), 5, 4), 4));

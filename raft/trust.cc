@@ -38,7 +38,8 @@ void Core::hear_for_trust(const LeaderHead& head) {
   if (trust_ == LogTrust::repairing && !two_voters()) settle_at_ = *settle_at_ + 1;
 }
 
-/// The one other voter is in every majority: whatever we helped to commit, or to elect, it knows of.
+/// The one other voter is in every majority: whatever we helped to commit, or to elect, it knows
+/// of.
 bool Core::two_voters() const {
   return !configuration().joint() && configuration().voters.size() == 2;
 }

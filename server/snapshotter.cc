@@ -110,14 +110,15 @@ void Snapshotter::begin() {
   logger_.info("snapshot_begun", {{"index", pinned.index}, {"snapshot_revision", pinned.revision}});
 }
 
-// One slice a turn, and more of them the nearer the pin is to what it may hold back: a snapshot that
-// is given up must be begun again. A posted nothing makes the next turn come.
+// One slice a turn, and more of them the nearer the pin is to what it may hold back: a snapshot
+// that is given up must be begun again. A posted nothing makes the next turn come.
 void Snapshotter::slice() {
   const unsigned slices = 1 + image_->pressure() / kPressurePerSlice;
   for (unsigned i = 0; i < slices && image_ != nullptr && writer_->ready(); ++i) {
     if (!scan_some()) return;
   }
-  if (image_ != nullptr && writer_->ready()) clock_.post([] {});  // else its completion makes a turn
+  if (image_ != nullptr && writer_->ready())
+    clock_.post([] {});  // else its completion makes a turn
 }
 
 // The image comes in pieces of about the size asked for (a large value overshoots), the file takes

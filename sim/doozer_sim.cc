@@ -314,6 +314,7 @@ int run_all(const Options& options, const std::vector<Job>& jobs) {
         }
         if (verdict.ok()) return true;
         tell_failure(jobs[i], verdict.failures);
+        std::fflush(stdout);
         if (options.shrink) shrink_and_keep(jobs[i]);
         return options.keep_going;
       });
