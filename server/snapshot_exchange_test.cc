@@ -39,7 +39,11 @@ class ExchangeTest : public testing::Test {
         SnapshotFetch::Hooks{
             .post = [this](const Identity&,
                            std::string payload) { to_source_.push_back(std::move(payload)); },
-            .begin_install = [](const raft::SnapshotPoint&) { return true; },
+            .begin_install =
+                [this](const raft::SnapshotPoint&) {
+                  asked_to_install_ = true;
+                  return true;
+                },
             .installed = [this](std::unique_ptr<core::Machine> machine,
                                 const raft::SnapshotPoint&) { installed_ = std::move(machine); },
             .install_failed = [] {},
@@ -116,6 +120,7 @@ class ExchangeTest : public testing::Test {
   std::deque<std::string> to_target_;
   std::unique_ptr<SnapshotSource> sender_;
   std::unique_ptr<SnapshotFetch> fetch_;
+  bool asked_to_install_ = false;
   std::unique_ptr<core::Machine> installed_;
 };
 
@@ -132,6 +137,18 @@ TEST_P(ChunksTest, ASnapshotOfAnySizeArrivesWholeAtASlowDisk) {
   EXPECT_FALSE(target_.sink().has("snapshot_fetch_failed"));
 }
 INSTANTIATE_TEST_SUITE_P(Snapshots, ChunksTest, testing::Range<size_t>(1, 9));
+
+TEST_F(ExchangeTest, WhatComesInOneTurnIsLoadedInTurnsOfItsOwn) {
+  take_snapshot(1);
+  fetch_->want(kSource, {.index = driver_.machine->applied(), .term = source_.term()});
+  for (const std::string& payload : std::exchange(to_source_, {})) hear(payload);
+  source_.run_for(10'000);
+  ASSERT_EQ(to_target_.size(), 2U);  // the chunk and the end
+  for (const std::string& payload : std::exchange(to_target_, {})) hear(payload);
+  EXPECT_FALSE(asked_to_install_);
+  run_for(10'000);
+  EXPECT_TRUE(asked_to_install_);
+}
 
 }  // namespace
 }  // namespace doozer::server
