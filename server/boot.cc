@@ -54,7 +54,7 @@ bool has_filled_slot(const core::Machine& machine) {
 std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& machine) {
   const std::string self = facts.identity.to_string();
   const std::string node = "/ctl/node/" + self;
-  const bool fresh = !has_filled_slot(machine);
+  const bool fresh = facts.founder && !has_filled_slot(machine);
   std::vector<BootWrite> wanted;
   if (fresh) wanted.push_back({"/ctl/name", facts.cluster_name});
   wanted.push_back({node + "/addr", facts.address});
@@ -67,9 +67,11 @@ std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& 
     }
   }
   const core::Found name = machine.find("/ctl/name", std::nullopt);
-  const std::string cluster_name =
-      name.kind == core::Found::Kind::file ? std::string(name.file.value) : facts.cluster_name;
-  wanted.push_back({"/ctl/ns/" + cluster_name + "/" + self, facts.address});
+  const bool named = name.kind == core::Found::Kind::file;
+  if (named || fresh) {
+    const std::string cluster_name = named ? std::string(name.file.value) : facts.cluster_name;
+    wanted.push_back({"/ctl/ns/" + cluster_name + "/" + self, facts.address});
+  }
   wanted.push_back({node + "/writable", "true"});
   std::vector<BootWrite> writes;
   for (BootWrite& write : wanted) {

@@ -43,12 +43,14 @@ struct NodeFacts {
   std::string address;  ///< told to others
   std::string hostname;
   std::string version;
-  uint64_t slots = 1;  ///< made when the cluster is new
+  uint64_t slots = 1;    ///< made when the cluster is new
+  bool founder = false;  ///< the only voter: nobody else may fill the slots of a new cluster
 };
 
-/// What a new cluster writes, in this order from revision 1, or the rest of it if the first boot
-/// was cut short; for a restart, only what differs from what the machine holds (and never the
-/// cluster's name or its slots).
+/// What the founder of a new cluster writes, in this order from revision 1, or the rest of it if
+/// the first boot was cut short; for a restart, and for whoever attaches, even while the founder is
+/// not done, only what differs from what the machine holds (and never the cluster's name or its
+/// slots).
 std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& machine);
 
 }  // namespace doozer::server

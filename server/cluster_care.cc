@@ -306,6 +306,7 @@ ServerFact Cluster::fact_of(const Identity& identity, uint64_t now_us) const {
   fact.reachable = mesh_->reachable(identity);
   if (const raft::Progress* const progress = replica_->core().progress(identity)) {
     fact.silent_us = now_us - std::min(now_us, progress->silent_since_us);
+    fact.willing = progress->willing;
     fact.caught_up = progress->state == raft::Progress::State::replicate &&
                      progress->answered_us != 0 && fact.silent_us < kFreshUs &&
                      progress->match + kCaughtUpEntries >= replica_->core().last_index();

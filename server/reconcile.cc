@@ -24,9 +24,7 @@ class Reconciler {
     // Before the first slot is filled, and while a change runs, there is nothing to compare.
     if (wish_.empty() || facts_.changing) return Nothing{};
     if (wish_ != facts_.voters) return follow_wish();
-    if (auto step = fill()) return *step;
-    if (auto step = replace()) return *step;
-    return Nothing{};
+    return mend();
   }
 
  private:
@@ -43,6 +41,27 @@ class Reconciler {
     return server != nullptr && server->fit();
   }
 
+  bool answers(const Identity& identity) const {
+    if (identity == facts_.self) return true;
+    const ServerFact* const server = fact(identity);
+    return server != nullptr && server->reachable && server->caught_up;
+  }
+
+  MembershipStep mend() const {
+    if (auto step = fill()) return *step;
+    if (auto step = replace()) return *step;
+    return Nothing{};
+  }
+
+  // The wish may leave only those who are dead: then others are wished for, as far as slots allow.
+  MembershipStep change_to(const std::vector<Identity>& voters) const {
+    const auto alive = std::count_if(voters.begin(), voters.end(), [this](const Identity& voter) {
+      return answers(voter);
+    });
+    if (static_cast<size_t>(alive) > voters.size() / 2) return ChangeTo{voters};
+    return mend();
+  }
+
   MembershipStep follow_wish() const {
     // A standby that was chosen and has left meanwhile gives its slot back: its vote would count
     // for a majority that it cannot help to reach.
@@ -53,18 +72,22 @@ class Reconciler {
     }
     if (!give_back.writes.empty() && give_back.writes.size() < wish_.size()) return give_back;
     if (!contains(wish_, facts_.self)) {
-      const auto heir = std::find_if(wish_.begin(), wish_.end(), [this](const Identity& identity) {
-        return contains(facts_.voters, identity) && fit(identity);
-      });
-      if (heir != wish_.end()) return HandOverTo{*heir};
+      bool votes = false;
+      for (const Identity& heir : wish_) {
+        if (!contains(facts_.voters, heir) || !fit(heir)) continue;
+        if (fact(heir)->willing) return HandOverTo{heir};
+        votes = true;
+      }
+      // Those who never lead do so rather than nobody, once this leader has removed itself.
+      if (votes) return change_to(wish_);
       // Nobody who votes already may go on: those to come must be let in first.
       std::vector<Identity> with_self = wish_;
       with_self.insert(std::upper_bound(with_self.begin(), with_self.end(), facts_.self),
                        facts_.self);
       if (with_self == facts_.voters) return Nothing{};
-      return ChangeTo{with_self};
+      return change_to(with_self);
     }
-    return ChangeTo{wish_};
+    return change_to(wish_);
   }
 
   std::vector<Identity> standbys() const {

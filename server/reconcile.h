@@ -4,7 +4,8 @@
 //
 // Slots are written first and the configuration follows them, so that a leader that dies between
 // the two leaves no doubt about what was wished (docs/decisions/0003-slots-first.md).
-// It must never shrink the cluster by itself, nor replace more than one member at a time.
+// It must never shrink the cluster by itself, replace more than one member at a time, or begin a
+// change to voters of whom no majority answers: it could not end, and nothing else could be written.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ struct ServerFact {
   bool full = false;       ///< its disk takes deletions only
   bool compatible = true;  ///< its build knows the cluster's version
   bool removed = false;    ///< a client took its slot away; chosen last
+  bool willing = true;     ///< may be asked to lead
   uint64_t silent_us = 0;  ///< since its last answer to this leader, or since the leader looks
 
   bool fit() const { return reachable && caught_up && sound && compatible && !full; }

@@ -200,6 +200,26 @@ TEST(Reconcile, NobodyIsReplacedTooEarlyNorWithoutAStandbyNorDuringAChange) {
   EXPECT_EQ(changing.next(), "nothing");
 }
 
+TEST(Reconcile, NoChangeIsBegunThatCouldNotEnd) {
+  // C is dead. B's slot was deleted, or emptied: A and C together could commit nothing.
+  EXPECT_EQ(Facts("A C", "ABC", "A").next(), "nothing");
+  EXPECT_EQ(Facts("A - C", "ABC", "A").next(), "nothing");
+  EXPECT_EQ(Facts("A C", "ABC", "ABC").next(), "change AC");
+  // Who lives may be wished for instead, B too.
+  EXPECT_EQ(Facts("A - C", "ABC", "ABD").next(), "fill 1=B");
+  Facts silent("A C", "ABC", "AB");
+  silent.of('C').silent_us = 60'000'000;
+  EXPECT_EQ(silent.next(), "replace 1=B");
+}
+
+TEST(Reconcile, ALeaderWithoutASlotHandsOverToWhoMayLead) {
+  Facts facts("- B C", "ABC", "ABC");
+  facts.of('B').willing = false;
+  EXPECT_EQ(facts.next(), "hand over to C");
+  facts.of('C').willing = false;
+  EXPECT_EQ(facts.next(), "change BC");
+}
+
 TEST(Reconcile, WhoComesBackIsNotSwappedIn) {
   // B was replaced by F and is back: a standby like any other.
   EXPECT_EQ(Facts("A F C", "ACF", "ABCF").next(), "nothing");

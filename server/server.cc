@@ -240,12 +240,14 @@ void Server::on_readable(uint64_t /*cookie*/, const Result<void>& outcome) {
 }
 
 void Server::write_boot_files() {
+  const raft::Configuration founders{.voters = {identity()}, .old_voters = {}};
   boot_writes_ = boot_writes({.identity = identity(),
                               .cluster_name = options_.config.cluster,
                               .address = advertised(),
                               .hostname = options_.hostname,
                               .version = options_.version,
-                              .slots = options_.config.slots},
+                              .slots = options_.config.slots,
+                              .founder = cluster_->replica().core().configuration() == founders},
                              machine());
   boot_write_ = 0;
   // A cluster is served once it has its slots; one that others lead has them.

@@ -97,7 +97,6 @@ void SnapshotFetch::on_chunk(const Identity& from, const SnapshotChunk& chunk) {
   } else {
     waiting_.emplace(chunk.number, std::string(chunk.bytes));
   }
-  consume();
 }
 
 void SnapshotFetch::on_gone(const Identity& from, const SnapshotGone& gone) {
@@ -129,7 +128,7 @@ void SnapshotFetch::begin(const storage::SnapshotHeader& received) {
                                         {"snapshot_revision", header.revision}});
 }
 
-// One chunk a turn is taken: loading it costs a few milliseconds at the most.
+// One chunk a turn is taken, however many came in it: loading one costs a few milliseconds.
 void SnapshotFetch::consume() {
   if (!header_ || installing_ || !writer_ || !writer_->ready()) return;
   const auto found = waiting_.find(next_);

@@ -29,7 +29,8 @@ void SnapshotSource::on_ask(const Identity& from, const SnapshotAsk& ask) {
   const storage::SnapshotHeader* const header = choose(ask);
   Session* const session = header == nullptr ? nullptr : session_for(from, *header);
   if (session == nullptr) {
-    if (header == nullptr && ask.term == Term()) hooks_.take_one();
+    if (header != nullptr) return;  // no place is free just now; whoever hears nothing asks again
+    if (ask.term == Term()) hooks_.take_one();
     hooks_.post(from, encode_peer_message(SnapshotGone{.index = ask.index, .term = ask.term}));
     return;
   }
@@ -73,10 +74,10 @@ void SnapshotSource::read(const Identity& from, Session& session) {
   const auto reading = session.reading;
   lanes_.submit(
       env::Lane::bulk,
-      [this, ask, reading, batch] {
-        return read_batch(storage_, ask.index, ask, *reading, *batch);
+      [&storage = storage_, ask, reading, batch] {
+        return read_batch(storage, ask.index, ask, *reading, *batch);
       },
-      [this, from, ask, batch, alive = std::weak_ptr<int>(alive_)](Result<void> done) {
+      [this, from, ask, batch, head = session.head, alive = std::weak_ptr<int>(alive_)](Result<void> done) {
         if (alive.expired()) return;
         const auto found = sessions_.find(from);
         if (found == sessions_.end()) return;
@@ -89,7 +90,7 @@ void SnapshotSource::read(const Identity& from, Session& session) {
                       encode_peer_message(SnapshotGone{.index = ask.index, .term = ask.term}));
           return;
         }
-        deliver(from, ask, *batch);
+        deliver(from, ask, head, *batch);
         read(from, found->second);
       });
 }
@@ -111,11 +112,13 @@ Result<void> SnapshotSource::read_batch(storage::Storage& storage, Index index,
     if (reading.next++ >= ask.first) batch.chunks.push_back(std::move(*chunk));
   }
   batch.ended = reading.ended;
+  batch.end = reading.next;
   return {};
 }
 
-void SnapshotSource::deliver(const Identity& to, const SnapshotAsk& ask, const Batch& batch) {
-  Session& session = sessions_.at(to);
+// Its head goes with the snapshot that was read: the session may be at another one by now.
+void SnapshotSource::deliver(const Identity& to, const SnapshotAsk& ask, std::string_view head,
+                             const Batch& batch) {
   uint64_t number = ask.first;
   for (const std::string& chunk : batch.chunks) {
     hooks_.post(to, encode_peer_message(SnapshotChunk{
@@ -123,7 +126,7 @@ void SnapshotSource::deliver(const Identity& to, const SnapshotAsk& ask, const B
                         .term = ask.term,
                         .number = number,
                         .last = false,
-                        .head = number == 0 ? std::string_view(session.head) : std::string_view(),
+                        .head = number == 0 ? head : std::string_view(),
                         .bytes = chunk}));
     ++number;
     ++chunks_sent_;
@@ -131,7 +134,7 @@ void SnapshotSource::deliver(const Identity& to, const SnapshotAsk& ask, const B
   if (batch.ended && batch.chunks.size() < ask.count) {
     hooks_.post(to, encode_peer_message(SnapshotChunk{.index = ask.index,
                                                       .term = ask.term,
-                                                      .number = number,
+                                                      .number = batch.end,
                                                       .last = true,
                                                       .head = {},
                                                       .bytes = {}}));

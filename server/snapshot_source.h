@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -50,11 +51,13 @@ class SnapshotSource {
   struct Batch {
     std::vector<std::string> chunks;
     bool ended = false;
+    uint64_t end = 0;  ///< if ended: how many there are; fewer, perhaps, than were asked for
   };
   const storage::SnapshotHeader* choose(const SnapshotAsk& ask) const;
   Session* session_for(const Identity& from, const storage::SnapshotHeader& header);
   void read(const Identity& from, Session& session);
-  void deliver(const Identity& to, const SnapshotAsk& ask, const Batch& batch);
+  void deliver(const Identity& to, const SnapshotAsk& ask, std::string_view head,
+               const Batch& batch);
   static Result<void> read_batch(storage::Storage& storage, Index index, const SnapshotAsk& ask,
                                  Reading& reading, Batch& batch);
 
