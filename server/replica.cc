@@ -120,6 +120,7 @@ void Replica::note_changes() {
   } else if (leaderless_since_us_ == 0) {
     leaderless_since_us_ = clock_.now_us();
   }
+  if (began_to_lead || !leading()) proposals_.clear();  // they are of a term that is over
   if (began_to_lead) {
     desk_.begin_term(core_.term());
     proposed_bytes_ = 0;
@@ -285,12 +286,16 @@ void Replica::collect_own() {
   }
 }
 
-// Refused as a whole only if this server no longer leads: its writers hear of it when the next
-// leader's first entry is applied. A leader that hands over keeps them, in case that comes to
-// nothing.
+// While leadership is handed over the log takes nothing: what was collected waits, as nobody may be
+// found to take over. If somebody is, or this server leads no longer for another reason, the writers
+// hear of it when the next leader's first entry is applied.
 void Replica::propose_batch() {
   if (proposals_.empty() || core_.transferring()) return;
-  handle(step(raft::Propose{.proposals = std::exchange(proposals_, {})}));
+  size_t bytes = 0;
+  for (const raft::Proposal& proposal : proposals_) bytes += proposal.payload.size();
+  const raft::Output out = step(raft::Propose{.proposals = std::exchange(proposals_, {})});
+  if (out.refused) proposed_bytes_ -= std::min(proposed_bytes_, bytes);
+  handle(out);
 }
 
 void Replica::forward_batch() {
@@ -395,7 +400,12 @@ void Replica::on_raft(const Identity& from, Incarnation incarnation, std::string
                                       {"error", std::string_view(message.error().message)}});
     return;
   }
-  if (installing_ && std::holds_alternative<raft::Append>(*message)) return;
+  if (auto* const append = std::get_if<raft::Append>(&*message); append && installing_) {
+    // Only that the leader lives is heard: an installation may take longer than its patience, and
+    // ours.
+    append->prev = {};
+    append->entries.clear();
+  }
   handle(step(raft::Receive{
       .from = from, .from_incarnation = incarnation, .message = std::move(*message)}));
 }

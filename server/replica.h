@@ -99,6 +99,7 @@ class Replica {
   void snapshot_taken(const raft::SnapshotPoint& point);
   /// Nothing is appended to the log from here to end_install(): other servers' entries are dropped.
   void begin_install() { installing_ = true; }
+  bool installing() const { return installing_; }
   /// The log and the disk hold the snapshot at `point` now, and `machine` is its state. `whole`
   /// false: only the state was fetched again, the log is as it was.
   void end_install(std::unique_ptr<core::Machine> machine, const raft::SnapshotPoint& point,
@@ -179,7 +180,7 @@ class Replica {
   bool cluster_full_ = false;
   WriteQueue queue_;
   ForwardDesk desk_;
-  std::vector<raft::Proposal> proposals_;  ///< of this turn
+  std::vector<raft::Proposal> proposals_;  ///< of this turn, and of this term
   size_t proposed_bytes_ = 0;              ///< given to the log in this term and not applied
   std::vector<WriteQueue::Told> telling_;  ///< outcomes whose completions are being called
   ReadRounds reads_;

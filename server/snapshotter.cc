@@ -33,7 +33,8 @@ Snapshotter::Snapshotter(env::Clock& clock, storage::Storage& storage, Replica& 
 }
 
 bool Snapshotter::due() const {
-  if (stopped_ || writer_ != nullptr || replica_.dead()) return false;
+  // A machine that is about to be replaced is not written: its writer would outlive it.
+  if (stopped_ || writer_ != nullptr || replica_.dead() || replica_.installing()) return false;
   const uint64_t live = replica_.machine().stats().live_bytes;
   const uint64_t log = log_since_last();
   const bool for_room =
