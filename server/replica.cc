@@ -114,7 +114,6 @@ void Replica::note_changes() {
   term_before_ = core_.term();
   leader_before_ = core_.leader();
   configuration_before_ = core_.configuration_index();
-  if (!leading() || began_to_lead) proposals_.clear();  // their terms are over
   if (!core_.leader().none()) {
     leaderless_since_us_ = 0;
   } else if (leaderless_since_us_ == 0) {
