@@ -103,9 +103,9 @@ std::string Server::advertised() const {
   return peer_listener_ != nullptr ? peer_listener_->address() : address_;
 }
 
-// The listener, which is the clients' too, asks nobody for a certificate. So TLS proves the server that
-// is dialled and not the one that dials: it is no proof of a peer (MeshOptions::proven_by_tls), and
-// beyond loopback peers need the secret with it.
+// The listener, which is the clients' too, asks nobody for a certificate. So TLS proves the server
+// that is dialled and not the one that dials: it is no proof of a peer
+// (MeshOptions::proven_by_tls), and beyond loopback peers need the secret with it.
 env::DialOptions Server::peer_dial() const {
   const Config& config = options_.config;
   env::DialOptions dial;
