@@ -149,7 +149,7 @@ bool is_loopback(std::string_view address) {
 
 std::string forbidden_peer(const std::string& address, bool trusting) {
   if (trusting || is_loopback(address)) return "";
-  return address + " is beyond loopback, and neither a secret nor mutual TLS would prove it";
+  return address + " is beyond loopback, where only a secret proves a peer";
 }
 
 }  // namespace doozer::transport

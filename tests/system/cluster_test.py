@@ -195,7 +195,9 @@ class Standby(doozer_cluster.ClusterTest):
         gone = self.identity(dead)
         dead.kill9()
         begun = time.monotonic()
-        wait_until('the standby is a member', lambda: newcomer in self.members(fourth), 60)
+        # While one takes the place of the other, both are members.
+        wait_until('the standby is a member, the dead one none',
+                   lambda: newcomer in self.members(fourth) and gone not in self.members(fourth), 60)
         took = time.monotonic() - begun
         print('replaced after %.1f s' % took)
         self.assertGreater(took, 8, 'a member that may come back is not replaced')

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -64,6 +65,17 @@ def day(offset):
     return time.strftime('%Y%m%d%H%M%SZ', time.gmtime(time.time() + 86400 * int(offset[:-1])))
 
 
+def address_beyond_loopback():
+    """An address of this machine that others could reach, or None. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(('192.0.2.1', 9))
+        except OSError:
+            return None
+        here = s.getsockname()[0]
+        return None if here.startswith('127.') else here
+
+
 def openssl(*args):
     done = subprocess.run(['openssl', *args], capture_output=True, text=True)
     if done.returncode != 0:
@@ -99,6 +111,22 @@ class Tls(doozer_system.SystemTest):
     def doozer(self, server, *args, ca=None, stdin='x', host='localhost'):
         trust = ['--tls-ca', ca or self.authority.pem]
         return self.run_doozer('-a', '%s:%d' % (host, server.port), *trust, *args, stdin=stdin)
+
+    def test_a_certificate_of_another_authority_joins_no_cluster(self):
+        here = address_beyond_loopback()
+        if here is None:
+            self.skipTest('this machine has no address beyond loopback')
+        servers = [self.server('--boot', host=here)]
+        servers.append(self.server('-a', servers[0].address, host=here))
+        authorities = [self.authority, Authority(self.directory, 'other')]
+        for server, authority in zip(servers, authorities):
+            pair = authority.certify('at-%d' % server.port, 'IP:' + here)
+            server.args += ['--tls-cert', pair[0], '--tls-key', pair[1],
+                            '--peer-ca', self.authority.pem]
+            server.spawn()
+        self.assertIsNotNone(servers[0].log_has(r'"event":\s*"serving"', 15))
+        self.assertIsNotNone(servers[1].log_has('waiting_for_cluster.*beyond loopback', 15))
+        self.assertFalse(os.path.exists(os.path.join(servers[1].data, 'identity')))
 
     def test_a_good_certificate_serves_client_and_command_line(self):
         server = self.tls_server(self.authority.certify('server'))
