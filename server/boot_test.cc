@@ -35,9 +35,9 @@ const std::string kNodeFiles = kNode + "/addr " + kNode + "/hostname " + kNode +
 
 TEST(Boot, TheFounderNamesTheClusterAndMakesItsSlots) {
   core::Driver driver;
-  EXPECT_EQ(paths(facts(true), *driver.machine),
-            "/ctl/name " + kNodeFiles + " /ctl/cal/0 /ctl/cal/1 /ctl/ns/local/" + kSelf + " " +
-                kNode + "/writable");
+  EXPECT_EQ(paths(facts(true), *driver.machine), "/ctl/name " + kNodeFiles +
+                                                     " /ctl/cal/0 /ctl/cal/1 /ctl/ns/local/" +
+                                                     kSelf + " " + kNode + "/writable");
 }
 
 TEST(Boot, WhoAttachesBeforeTheFounderIsDoneTouchesNeitherNameNorSlots) {

@@ -55,9 +55,8 @@ class Reconciler {
 
   // The wish may leave only those who are dead: then others are wished for, as far as slots allow.
   MembershipStep change_to(const std::vector<Identity>& voters) const {
-    const auto alive = std::count_if(voters.begin(), voters.end(), [this](const Identity& voter) {
-      return answers(voter);
-    });
+    const auto alive = std::count_if(voters.begin(), voters.end(),
+                                     [this](const Identity& voter) { return answers(voter); });
     if (static_cast<size_t>(alive) > voters.size() / 2) return ChangeTo{voters};
     return mend();
   }
@@ -97,7 +96,7 @@ class Reconciler {
         found.push_back(&server);
       }
     }
-    std::stable_sort(found.begin(), found.end(), [](const ServerFact* a, const ServerFact* b) {
+    std::sort(found.begin(), found.end(), [](const ServerFact* a, const ServerFact* b) {
       return std::pair(a->removed, a->identity) < std::pair(b->removed, b->identity);
     });
     std::vector<Identity> identities;

@@ -5,7 +5,8 @@
 // Slots are written first and the configuration follows them, so that a leader that dies between
 // the two leaves no doubt about what was wished (docs/decisions/0003-slots-first.md).
 // It must never shrink the cluster by itself, replace more than one member at a time, or begin a
-// change to voters of whom no majority answers: it could not end, and nothing else could be written.
+// change to voters of whom no majority answers: it could not end, and nothing else could be
+// written.
 #pragma once
 
 #include <cstdint>

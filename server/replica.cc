@@ -286,8 +286,8 @@ void Replica::collect_own() {
 }
 
 // While leadership is handed over the log takes nothing: what was collected waits, as nobody may be
-// found to take over. If somebody is, or this server leads no longer for another reason, the writers
-// hear of it when the next leader's first entry is applied.
+// found to take over. If somebody is, or this server leads no longer for another reason, the
+// writers hear of it when the next leader's first entry is applied.
 void Replica::propose_batch() {
   if (proposals_.empty() || core_.transferring()) return;
   size_t bytes = 0;

@@ -76,10 +76,9 @@ class Node final : private ReplicaHost {
 
  private:
   void post(const Identity& to, bool, std::string payload) override {
-    network_.clock.at(network_.clock.now_us() + kWireUs,
-                      [this, to, payload = std::move(payload)] {
-                        if (!network_.deaf[to]) network_.nodes.at(to)->hear(self_, payload);
-                      });
+    network_.clock.at(network_.clock.now_us() + kWireUs, [this, to, payload = std::move(payload)] {
+      if (!network_.deaf[to]) network_.nodes.at(to)->hear(self_, payload);
+    });
   }
   void hear(const Identity& from, const std::string& payload) {
     auto message = decode_peer_message(payload);

@@ -65,8 +65,7 @@ class ExchangeTest : public testing::Test {
     }
     ASSERT_EQ(pieces.size(), chunks);
     const core::Digests digests = driver_.machine->digests();
-    storage::SnapshotHeader header =
-        storage::Process::header_at(digests.index, source_.term());
+    storage::SnapshotHeader header = storage::Process::header_at(digests.index, source_.term());
     header.revision = digests.revision;
     header.chain_digest = digests.chain;
     header.state_digest = digests.state;

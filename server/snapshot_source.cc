@@ -77,7 +77,8 @@ void SnapshotSource::read(const Identity& from, Session& session) {
       [&storage = storage_, ask, reading, batch] {
         return read_batch(storage, ask.index, ask, *reading, *batch);
       },
-      [this, from, ask, batch, head = session.head, alive = std::weak_ptr<int>(alive_)](Result<void> done) {
+      [this, from, ask, batch, head = session.head,
+       alive = std::weak_ptr<int>(alive_)](Result<void> done) {
         if (alive.expired()) return;
         const auto found = sessions_.find(from);
         if (found == sessions_.end()) return;
@@ -121,13 +122,13 @@ void SnapshotSource::deliver(const Identity& to, const SnapshotAsk& ask, std::st
                              const Batch& batch) {
   uint64_t number = ask.first;
   for (const std::string& chunk : batch.chunks) {
-    hooks_.post(to, encode_peer_message(SnapshotChunk{
-                        .index = ask.index,
-                        .term = ask.term,
-                        .number = number,
-                        .last = false,
-                        .head = number == 0 ? head : std::string_view(),
-                        .bytes = chunk}));
+    hooks_.post(to,
+                encode_peer_message(SnapshotChunk{.index = ask.index,
+                                                  .term = ask.term,
+                                                  .number = number,
+                                                  .last = false,
+                                                  .head = number == 0 ? head : std::string_view(),
+                                                  .bytes = chunk}));
     ++number;
     ++chunks_sent_;
   }
