@@ -50,6 +50,7 @@ Result<void> Cluster::build() {
                          .snapshot = {},
                          .now_us = parts_.clock.now_us()};
   core.configurations = recovered.configurations;
+  core.retention = options_.retention;
   if (!core.entries.empty()) {
     core.below = {.index = core.entries.front().index - 1, .term = recovered.term_before_retained};
   }

@@ -37,6 +37,7 @@ struct ClusterOptions {
   bool never_lead = false;
   uint64_t digest_every = kDigestEveryIndexes;
   uint64_t seed = 0;
+  raft::Retention retention;
   ReplicaObserver* observer = nullptr;
 };
 

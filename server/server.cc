@@ -196,6 +196,7 @@ Result<void> Server::open_cluster() {
   options.timeout_us = config.timeout_us;
   options.never_lead = config.never_lead;
   options.digest_every = options_.digest_every;
+  options.retention = options_.retention;
   options.observer = options_.observer;
   options.seed = options_.seed;
   TRY_ASSIGN(cluster_, Cluster::open({.clock = world_.clock,

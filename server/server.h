@@ -52,6 +52,7 @@ struct ServerOptions {
   Identity fresh_identity;  ///< random; used only if the directory is empty
   uint64_t seed = 0;        ///< random: time-outs, nonces
   uint64_t digest_every = kDigestEveryIndexes;
+  raft::Retention retention;
   ReplicaObserver* observer = nullptr;  ///< outlives the server; null: nobody looks on
   SnapshotPolicy snapshots;
   UniqueFunction<LoopFigures()> loop_figures;  ///< empty: STATUS has none (virtual time)

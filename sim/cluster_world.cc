@@ -48,6 +48,7 @@ void ClusterWorld::make_host() {
                       .sync_us = plan_.sync_us,
                       .config = {},
                       .snapshots = {},
+                      .retention = {},
                       .log_listener = logs_.back().get()};
   if (const auto drift = plan_.drift_ppm.find(number); drift != plan_.drift_ppm.end()) {
     options.drift_ppm = drift->second;
@@ -60,6 +61,9 @@ void ClusterWorld::make_host() {
   options.config.log_level = LogLevel::info;
   if (plan_.history != 0) options.config.history = plan_.history;
   if (plan_.snapshot_bytes != 0) options.snapshots.log_bytes = plan_.snapshot_bytes;
+  if (plan_.retain_entries != 0) {
+    options.retention.entries = options.retention.pinned_entries = plan_.retain_entries;
+  }
   // An empty disk may only ever attach to the others, never boot a second cluster.
   for (uint64_t other = 1; other <= std::max(plan_.servers, number); ++other) {
     if (other != number) options.config.attach.push_back(address_of(other));
@@ -178,7 +182,7 @@ bool ClusterWorld::step(uint64_t until_us) {
     say(number, !stopped               ? "its disk has crashed"
                 : stopped->has_value() ? "has stopped"
                                        : "has died: " + stopped->error().message);
-    kill(number);
+    running.disk_crashed() ? crash(number, CrashKind::machine_lost) : kill(number);
   }
   return true;
 }

@@ -41,6 +41,11 @@ Fate Host::judge(const Operation& operation) {
     }
     return fate;
   }
+  if (armed_ && (operation.kind == DiskOp::write || operation.kind == DiskOp::sync)) {
+    const CrashKind kind = *std::exchange(armed_, std::nullopt);
+    const Moment moment = rng_.chance(1, 3) ? Moment::before : Moment::during;
+    return {.kind = Fate::Kind::crash, .crash = kind, .moment = moment};
+  }
   if (operation.kind != DiskOp::sync && operation.kind != DiskOp::sync_directory) return fate;
   fate.extra_us = trouble_.sync_extra_us;
   if (up()) {
@@ -76,6 +81,7 @@ Result<void> Host::start(uint64_t now_us) {
                     .turn_us = kTurnUs,
                     .event_us = kEventUs},
           .log_level = options_.config.log_level,
+          .retention = options_.retention,
           .observer = options_.observer,
           .log_listener = options_.log_listener});
   auto started = process_->start();
@@ -84,6 +90,7 @@ Result<void> Host::start(uint64_t now_us) {
 }
 
 void Host::kill(uint64_t now_us) {
+  armed_.reset();
   if (!up()) return;
   process_->clock().advance_to(now_us);
   process_.reset();
@@ -97,6 +104,7 @@ void Host::crash(CrashKind kind, uint64_t now_us) {
     process_.reset();
   }
   paused_until_us_ = 0;
+  armed_.reset();
   if (!disk_->crashed()) disk_->crash(kind);
 }
 

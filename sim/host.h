@@ -19,6 +19,7 @@ struct HostOptions {
   uint64_t sync_us = 80;
   server::Config config;
   server::SnapshotPolicy snapshots;
+  raft::Retention retention;
   LogSink* log_listener = nullptr;
   server::ReplicaObserver* observer = nullptr;
 };
@@ -50,6 +51,9 @@ class Host {
   void kill(uint64_t now_us);
   /// The machine is off.
   void crash(CrashKind kind, uint64_t now_us);
+  /// The power goes in the middle of the next write or sync, where most can be torn.
+  void arm_crash(CrashKind kind) { armed_ = kind; }
+  bool armed() const { return armed_.has_value(); }
   void pause(uint64_t until_us);
   void stall(uint64_t until_us);
   bool paused(uint64_t now_us) const { return now_us < paused_until_us_; }
@@ -101,6 +105,7 @@ class Host {
   std::unique_ptr<ServerProcess> process_;
   uint64_t lives_ = 0;
   bool own_disk_ = true;
+  std::optional<CrashKind> armed_;
   uint64_t paused_until_us_ = 0;
   int64_t wall_ahead_us_ = 0;
   uint64_t past_disks_digest_ = 0;

@@ -10,6 +10,7 @@ namespace {
 constexpr uint64_t kAdminHost = 200;  ///< number of the client host that admin writes come from
 constexpr uint64_t kClientHostsMax = 120;  ///< with those that only look after liveness
 constexpr size_t kAdminsKept = 16;
+constexpr uint64_t kCrashWaitUs = 20'000;
 constexpr uint64_t kBurstWritesMax = 20'000;
 constexpr uint64_t kRoomyBytes = uint64_t{1} << 40U;
 
@@ -208,9 +209,19 @@ void Nemesis::begin_process(const Step& step, uint64_t number, uint64_t end_us) 
   if (step.kind == StepKind::stall) return host.stall(end_us);
   world_.hold(number);
   if (step.kind == StepKind::kill) world_.kill(number);
-  if (step.kind == StepKind::crash) world_.crash(number, step.crash);
+  if (step.kind == StepKind::crash) crash(number, step.crash);
   if (step.kind == StepKind::stop && host.up()) host.process().server().stop();
   until(end_us, [this, number] { world_.release(number); });
+}
+
+/// Mostly in the middle of a write; at once if nothing is written soon.
+void Nemesis::crash(uint64_t number, CrashKind kind) {
+  Host& host = world_.host(number);
+  if (!host.up() || world_.rng().chance(1, 4)) return world_.crash(number, kind);
+  host.arm_crash(kind);
+  world_.at(world_.now_us() + kCrashWaitUs, [this, number, kind] {
+    if (world_.host(number).armed()) world_.crash(number, kind);
+  });
 }
 
 // --- Disks

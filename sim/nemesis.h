@@ -49,6 +49,7 @@ class Nemesis {
   void begin(const Step& step, uint64_t end_us);
   void begin_path(const Step& step, uint64_t end_us);
   void begin_process(const Step& step, uint64_t number, uint64_t end_us);
+  void crash(uint64_t number, CrashKind kind);
   void begin_disk(const Step& step, uint64_t number, uint64_t end_us);
   void swap_disk(const Step& step, uint64_t number, uint64_t end_us);
   void take_copy(const std::vector<uint64_t>& sources, uint64_t number);

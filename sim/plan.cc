@@ -117,6 +117,7 @@ std::string to_string(const Plan& plan) {
   text += line("latency", time_text(plan.latency_us));
   if (plan.history != 0) text += line("history", std::to_string(plan.history));
   if (plan.snapshot_bytes != 0) text += line("snapshot", std::to_string(plan.snapshot_bytes));
+  if (plan.retain_entries != 0) text += line("retain", std::to_string(plan.retain_entries));
   for (const auto& [server, ppm] : plan.drift_ppm) {
     text += line("drift", "s" + std::to_string(server) + ' ' + std::to_string(ppm));
   }

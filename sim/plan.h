@@ -117,6 +117,7 @@ struct Plan {
   uint64_t snapshot_bytes = 0;       ///< a snapshot after so much log; 0: the default
   uint64_t pulse_us = 50'000;        ///< between two writes of the client that tries each server
   uint64_t sync_us = 2'000;          ///< what a disk takes to sync
+  uint64_t retain_entries = 0;       ///< of the log, for those that lag; 0: the default
   uint64_t latency_us = 100;         ///< of every way, and up to half as much more
   std::map<uint64_t, int64_t> drift_ppm = {};  ///< by number of the server
   std::vector<Step> steps = {};                ///< by rising time

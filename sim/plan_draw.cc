@@ -72,8 +72,12 @@ void Drawing::shape() {
   if (rng_.chance(1, 10)) plan_.faults_us *= 3;
   plan_.latency_us = rng_.chance(1, 4) ? 1'000 + rng_.below(9'000) : 50 + rng_.below(450);
   plan_.sync_us = rng_.chance(1, 4) ? 100 : 500 + rng_.below(6'000);
-  if (rng_.chance(1, 3)) plan_.history = 20 + rng_.below(2'000);
+  if (rng_.chance(1, 2)) plan_.history = 20 + rng_.below(2'000);
   if (rng_.chance(1, 2)) plan_.snapshot_bytes = (16 + rng_.below(240)) * kKiB;
+  // Who was away for a moment then needs a snapshot.
+  if (plan_.snapshot_bytes != 0 && plan_.history != 0 && rng_.chance(2, 3)) {
+    plan_.retain_entries = 10 + rng_.below(300);
+  }
   if (plan_.slots >= 3) weak_ = 1 + rng_.below(plan_.servers);
 }
 

@@ -172,6 +172,7 @@ Result<void> parse_line(std::string_view line, Plan& plan) {
       {"latency", &Plan::latency_us, 0},
       {"history", &Plan::history, UINT32_MAX},
       {"snapshot", &Plan::snapshot_bytes, UINT32_MAX},
+      {"retain", &Plan::retain_entries, UINT32_MAX},
   };
   Words words(line);
   const std::string_view key = words.next();

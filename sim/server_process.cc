@@ -54,6 +54,7 @@ ServerProcess::ServerProcess(SimNetwork& network, SimDisk& disk,
   // Another one in each life, and the same in the same run.
   server_options.seed = Rng(rng.next() ^ options.start_us).next();
   server_options.digest_every = options.digest_every;
+  server_options.retention = options.retention;
   server_options.observer = options.observer;
   server_options.snapshots = options.snapshots;
   server_ = std::make_unique<server::Server>(

@@ -43,6 +43,7 @@ struct ServerProcessOptions {
   uint64_t digest_every = 64;  ///< often, so that short runs compare digests too
   SimClockOptions clock = {.wall_start_us = 1'750'000'000'000'000};  ///< `start_us` is set
   LogLevel log_level = LogLevel::debug;
+  raft::Retention retention;
   server::ReplicaObserver* observer = nullptr;
   LogSink* log_listener = nullptr;  ///< gets the records; otherwise log() keeps lines
 };
