@@ -135,6 +135,7 @@ bool Cluster::alone() const {
 
 bool Cluster::turn_end() {
   const bool again = replica_->turn_end();
+  if (trusted_from_ != Index()) mind_quarantine();
   fetch_->turn_end();
   snapshotter_->turn_end();
   Budget budget(kSliceSteps);
@@ -269,14 +270,12 @@ void Cluster::installed(std::unique_ptr<core::Machine> machine, const raft::Snap
   PROBE("cluster: another server's snapshot was installed");
   ++fetches_;
   const bool whole = !std::exchange(state_only_, false);
+  if (quarantined_) trusted_from_ = std::max(point.index, replica_->machine().applied());
   host_.on_machine_leaving();
   replica_->end_install(std::move(machine), point, whole);
   snapshotter_->on_installed();
   digests_.clear();
-  if (std::exchange(quarantined_, false)) {
-    logger_.info("quarantine_over", {{"index", point.index}});
-    host_.on_trusted_changed();
-  }
+  mind_quarantine();
   update_leadable();
 }
 

@@ -157,6 +157,8 @@ class Cluster final : private ReplicaHost,
   void on_health(const Identity& from, const Health& health);
   void on_quarantine(const Identity& from, const Quarantine& quarantine);
   void enter_quarantine(const Identity& source, const DigestAt& majority);
+  void fetch_state(const Identity& source);
+  void mind_quarantine();
   void submit_own(const core::BodyView& body, uint64_t cookie);
 
   // cluster.cc: snapshots of others.
@@ -182,6 +184,9 @@ class Cluster final : private ReplicaHost,
   DigestJudge judge_;
   std::map<Identity, Report> reports_;  ///< what servers told this leader
   bool quarantined_ = false;
+  Index wrong_at_;  ///< quarantined: our state is known to be wrong here
+  /// Quarantined: the state was fetched, and is trusted once it has come to where we were; 0: not.
+  Index trusted_from_;
   bool state_only_ = false;  ///< the snapshot being fetched replaces the state, not the log
   bool split_ = false;       ///< no majority agrees on a digest
   bool full_ = false;

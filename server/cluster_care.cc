@@ -39,6 +39,7 @@ void Cluster::care() {
   if (cared_us_ != 0 && now - cared_us_ > kOwnStallUs) PROBE("cluster: its own loop was stalled");
   cared_us_ = now;
   if (!alone()) mind_disk();
+  mind_quarantine();
   report_health();
   register_self();
   if (replica_->leading()) lead();
@@ -238,13 +239,40 @@ void Cluster::enter_quarantine(const Identity& source, const DigestAt& majority)
     host_.on_trusted_changed();
     update_leadable();
   }
+  wrong_at_ = std::max(wrong_at_, majority.index);
+  trusted_from_ = Index();
+  fetch_state(source);
+}
+
+void Cluster::fetch_state(const Identity& source) {
   if (fetch_->running() && !state_only_) return;
   state_only_ = true;
   const auto& snapshots = parts_.storage.snapshots();
   const Index newest = snapshots.empty() ? Index() : snapshots.back().point.index;
   const Index kept = replica_->core().first_kept();
-  const Index least = std::max({newest + 1, kept, majority.index});
+  const Index least = std::max({newest + 1, kept, wrong_at_});
   fetch_->want(source, {.index = least, .term = Term()});
+}
+
+// A fetch may fail, and its source go away: whoever leads now is asked. Nobody is served before the
+// state is at least as new as what was served before.
+void Cluster::mind_quarantine() {
+  if (!quarantined_) return;
+  if (trusted_from_ == Index()) {
+    const Identity& leader = replica_->core().leader();
+    if (!fetch_->running() && !leader.none() && leader != self_ && !stopping_) {
+      PROBE("cluster: a quarantined server asked for the state again");
+      fetch_state(leader);
+    }
+    return;
+  }
+  if (replica_->machine().applied() < trusted_from_) return;
+  quarantined_ = false;
+  trusted_from_ = Index();
+  wrong_at_ = Index();
+  logger_.info("quarantine_over", {{"index", replica_->machine().applied()}});
+  host_.on_trusted_changed();
+  update_leadable();
 }
 
 void Cluster::raise_version() {

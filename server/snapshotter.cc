@@ -12,7 +12,7 @@ constexpr uint64_t kRetryAfterUs = 10'000'000;
 /// On a full disk a snapshot is worth it if this much of the log, or of the one before, goes.
 constexpr uint64_t kWorthOnFullDiskBytes = 1 * kMiB;
 /// Another slice a turn for so much per cent of what the pin may hold back.
-constexpr unsigned kPressurePerSlice = 20;
+constexpr int kPressurePerSlice = 20;
 
 }  // namespace
 
@@ -114,12 +114,12 @@ void Snapshotter::begin() {
 // One slice a turn, and more of them the nearer the pin is to what it may hold back: a snapshot
 // that is given up must be begun again. A posted nothing makes the next turn come.
 void Snapshotter::slice() {
-  const unsigned slices = 1 + image_->pressure() / kPressurePerSlice;
-  for (unsigned i = 0; i < slices && image_ != nullptr && writer_->ready(); ++i) {
+  const int slices = 1 + image_->pressure() / kPressurePerSlice;
+  for (int i = 0; i < slices && image_ != nullptr && writer_->ready(); ++i) {
     if (!scan_some()) return;
   }
-  if (image_ != nullptr && writer_->ready())
-    clock_.post([] {});  // else its completion makes a turn
+  // If the writer is busy, its completion makes a turn.
+  if (image_ != nullptr && writer_->ready()) clock_.post([] {});
 }
 
 // The image comes in pieces of about the size asked for (a large value overshoots), the file takes
