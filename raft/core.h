@@ -127,6 +127,10 @@ class Core {
     Vote vote = Vote::pending;
     bool counts = true;  ///< false: of a log in doubt
   };
+  struct Gone {
+    Incarnation incarnation;
+    uint64_t since_us = 0;
+  };
   struct Deferred {
     Process from;
     RequestVote request;
@@ -175,6 +179,7 @@ class Core {
   bool reluctant() const;
   bool sticky() const;
   bool is_gone(const Process& process) const;
+  void hear_of_life(const Process& process);
   void arm_election_timer();
   void adopt_term(Term term);
   void become_follower();
@@ -323,7 +328,7 @@ class Core {
   bool pre_ = false;          ///< candidate: for pre-votes
   bool transferred_ = false;  ///< candidate: the leader told us to stand
   std::optional<Process> gone_leader_;
-  std::map<Identity, Incarnation> gone_;
+  std::map<Identity, Gone> gone_;
   std::vector<Ballot> ballots_;
   std::vector<Deferred> deferred_;
 

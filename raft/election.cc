@@ -45,7 +45,17 @@ bool Core::sticky() const {
 
 bool Core::is_gone(const Process& process) const {
   const auto found = gone_.find(process.identity);
-  return found != gone_.end() && found->second >= process.incarnation;
+  return found != gone_.end() && found->second.incarnation >= process.incarnation;
+}
+
+// Proof may be wrong: a network that rejects connections looks like a process that is gone. What
+// comes long after it was not on its way when the process ended, so the process did not.
+void Core::hear_of_life(const Process& process) {
+  const auto found = gone_.find(process.identity);
+  if (found == gone_.end() || process.incarnation > found->second.incarnation) return;
+  if (now_us_ < found->second.since_us + kGoneDoubtUs) return;
+  PROBE("raft: a process that was proven gone is alive");
+  gone_.erase(found);
 }
 
 // 3.3: whoever sees a higher term follows in it. The vote of the new term is not given yet.
@@ -266,9 +276,10 @@ void Core::on_peer_gone(const PeerGone& gone) {
   auto found = gone_.find(gone.identity);
   if (found == gone_.end()) {
     if (gone_.size() == kGoneMax) gone_.erase(gone_.begin());
-    found = gone_.emplace(gone.identity, gone.incarnation).first;
+    found = gone_.emplace(gone.identity, Gone{}).first;
   }
-  found->second = std::max(found->second, gone.incarnation);
+  found->second.incarnation = std::max(found->second.incarnation, gone.incarnation);
+  found->second.since_us = now_us_;
   const Process leader{.identity = leader_, .incarnation = leader_incarnation_};
   if (role_ != Role::follower || gone.identity != leader_ || !is_gone(leader)) return;
   PROBE("raft: the leader's process was proven gone");

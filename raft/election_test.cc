@@ -386,6 +386,15 @@ TEST(ProofOfDeath, ALeaderThatIsHeardOfAgainEndsTheWait) {
   EXPECT_TRUE(said<VoteReply>(out, 1).empty());
 }
 
+TEST(ProofOfDeath, WhatComesLongAfterDisprovesIt) {  // a network may reject without a death
+  Member three = follower_of_two(3, 1);
+  three.step(PeerGone{.identity = server_id(4), .incarnation = Incarnation(7)});
+  three.wait(kGoneDoubtUs - 1);
+  EXPECT_TRUE(three.hear(4, ask_pre_vote(2, 9, 9), 7).sends.empty());
+  three.wait(1);
+  EXPECT_TRUE(said<VoteReply>(three.hear(4, ask_pre_vote(2, 9, 9), 7), 4).at(0).granted);
+}
+
 TEST(ProofOfDeath, LateMessagesOfTheDeadDoNotBringItBack) {
   Member three = follower_of_two(3, 4);
   three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});

@@ -13,6 +13,7 @@ namespace doozer::raft {
 void Core::on_receive(Receive& receive, Output& out) {
   if (receive.from == self_) return;
   const Process from{.identity = receive.from, .incarnation = receive.from_incarnation};
+  hear_of_life(from);
   std::visit([&](auto& message) { on_message(from, message, out); }, receive.message);
 }
 

@@ -38,6 +38,7 @@ constexpr size_t kInflightMessagesMax = 256;
 constexpr size_t kHeldMessagesMax = 256;  ///< waiting for our own term or vote to be durable
 constexpr size_t kReadTicketsMax = 16'384;
 constexpr size_t kReadsPerAskerMax = 4;             ///< of one follower at its leader
+constexpr uint64_t kGoneDoubtUs = 1'000'000;        ///< so long a message may outlive its sender
 constexpr size_t kGoneMax = 4 * kServersMax;        ///< processes that are remembered as gone
 constexpr uint64_t kIndexMax = uint64_t{1} << 62U;  ///< of indexes, terms, counters of a peer
 
