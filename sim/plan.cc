@@ -1,5 +1,7 @@
 #include "sim/plan.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace doozer::sim {
@@ -123,6 +125,15 @@ std::string to_string(const Plan& plan) {
   }
   for (const Step& step : plan.steps) text += to_string(step) + '\n';
   return text;
+}
+
+void sort_by_time(std::vector<Step>& steps) {
+  for (auto step = steps.begin(); step != steps.end(); ++step) {
+    const auto place =
+        std::upper_bound(steps.begin(), step, step->at_us,
+                         [](uint64_t at_us, const Step& other) { return at_us < other.at_us; });
+    std::rotate(place, step, step + 1);
+  }
 }
 
 }  // namespace doozer::sim

@@ -270,7 +270,7 @@ Plan Drawing::draw() {
   for (const Chance& chance : kFamilies) {
     if (rng_.chance(chance.percent, 100)) (this->*chance.family)();
   }
-  std::ranges::stable_sort(plan_.steps, {}, &Step::at_us);
+  sort_by_time(plan_.steps);
   return plan_;
 }
 

@@ -229,7 +229,7 @@ Result<Plan> parse_plan(std::string_view text) {
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
   }
   TRY(check_together(plan));
-  std::ranges::stable_sort(plan.steps, {}, &Step::at_us);
+  sort_by_time(plan.steps);
   return plan;
 }
 
