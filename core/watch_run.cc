@@ -252,7 +252,7 @@ bool WatchRegistry::run_sweeps(Budget& budget) {
 /// Half of the budget goes to `part`, so that what comes after it gets on too, however much there
 /// is to do.
 bool WatchRegistry::run_half(Budget& budget, bool (WatchRegistry::*part)(Budget&)) {
-  Budget half((budget.left() + 1) / 2);
+  Budget half(budget.left() - budget.left() / 2);  // rounded up
   const int64_t before = half.left();
   const bool more = (this->*part)(half);
   budget.spend(before - half.left());

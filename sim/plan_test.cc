@@ -147,7 +147,8 @@ TEST(Plan, EveryNamedPlanIsGoodAndReadsBack) {
 
 std::string cuts_of(std::string_view name, uint64_t servers) {
   std::string cuts;
-  for (const Step& step : named_plan(name, servers, 1)->steps) {
+  const auto plan = named_plan(name, servers, 1);
+  for (const Step& step : plan->steps) {
     cuts += std::to_string(step.a.number) + "-" + std::to_string(step.b.number) + " ";
   }
   return cuts;

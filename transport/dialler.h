@@ -28,6 +28,7 @@ class Dialler {
   /// Addresses that are neither busy nor too early, in their order.
   std::vector<std::string> due(uint64_t now_us) const;
   const Target* find(const std::string& address) const;
+  bool empty() const { return targets_.empty(); }
   void begin(const std::string& address);
   /// Who answered there.
   void learned(const std::string& address, const Identity& identity);

@@ -102,10 +102,12 @@ void Mesh::Impl::adopt(std::unique_ptr<env::Stream> stream, const std::string& f
   if (stopped_) return;
   const std::string from = stream->peer();
   if (!pool_.adopt(std::move(stream), first_bytes)) note_crowd(from);
+  arm_tick();
 }
 
 void Mesh::Impl::accept(env::AcceptedStream& accepted) {
   if (!stopped_ && !pool_.accept(accepted)) note_crowd(accepted.peer());
+  arm_tick();
 }
 
 void Mesh::Impl::note_crowd(const std::string& from) {
@@ -131,13 +133,27 @@ void Mesh::Impl::forget(const Identity& identity) {
   tell_changes();
 }
 
-// Everything that is a matter of time, for all links in one turn.
-void Mesh::Impl::tick() {
-  const uint64_t now = now_us();
-  timer_ = clock_.at(now + kBeatUs, [this] {
+// A server that knows of no other, and that nobody calls, wakes for nothing.
+bool Mesh::Impl::nobody_there() const {
+  return peers_.all().empty() && dialler_.empty() && pool_.count() == 0 && states_.all().empty();
+}
+
+void Mesh::Impl::arm_tick() {
+  if (timer_ != 0 || stopped_ || !started_) return;
+  if (nobody_there()) {
+    ticked_us_ = 0;  // what follows a rest is no stall
+    return;
+  }
+  timer_ = clock_.at(now_us() + kBeatUs, [this] {
     timer_ = 0;
     tick();
   });
+}
+
+// Everything that is a matter of time, for all links in one turn.
+void Mesh::Impl::tick() {
+  const uint64_t now = now_us();
+  arm_tick();
   pool_.tick();
   if (stopped_) return;
   // After a stall of our own, echoes wait to be read: nobody is judged by that silence, and what

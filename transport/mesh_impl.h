@@ -61,6 +61,8 @@ class Mesh::Impl final : public ConnectionOwner {
   // --- mesh.cc
   void note_crowd(const std::string& from);
   void tick();
+  void arm_tick();
+  bool nobody_there() const;
   void tick_peer(Peer& peer, uint64_t now, bool late);
   void dial_due(uint64_t now);
   void tell_changes();
