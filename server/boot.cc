@@ -1,10 +1,9 @@
 #include "server/boot.h"
 
-#include <memory>
+#include <algorithm>
 #include <utility>
 
 #include "base/bytes.h"
-#include "base/check.h"
 #include "server/config_address.h"
 
 namespace doozer::server {
@@ -27,26 +26,15 @@ Result<FirstStart> first_start(const BootInputs& inputs) {
 
 namespace {
 
+bool has_file(const core::Machine& machine, std::string_view path) {
+  return machine.find(path, std::nullopt).kind == core::Found::Kind::file;
+}
+
 // A cluster always has a filled slot (core refuses to empty the last), unless its first boot was
 // cut short.
 bool has_filled_slot(const core::Machine& machine) {
-  auto glob = core::Glob::compile("/ctl/cal/*");
-  CHECK(glob.has_value());
-  const auto cursor =
-      machine.walk(std::make_shared<const core::Glob>(std::move(*glob)), std::nullopt);
-  for (uint64_t offset = 0;;) {
-    Budget budget(kSliceSteps);
-    core::FileView file;
-    switch (cursor->seek(offset, budget, file)) {
-      case core::Seek::found:
-        if (!file.value.empty()) return true;
-        ++offset;
-        break;
-      case core::Seek::more: break;
-      case core::Seek::end:
-      case core::Seek::too_late: return false;
-    }
-  }
+  const std::vector<core::SlotView> slots = machine.slots();
+  return std::ranges::any_of(slots, [](const core::SlotView& slot) { return !slot.value.empty(); });
 }
 
 }  // namespace
@@ -54,16 +42,19 @@ bool has_filled_slot(const core::Machine& machine) {
 std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& machine) {
   const std::string self = facts.identity.to_string();
   const std::string node = "/ctl/node/" + self;
-  const bool fresh = facts.founder && !has_filled_slot(machine);
+  const std::string last = node + "/writable";
+  const bool filled = has_filled_slot(machine);
+  const bool fresh = facts.founder && (!filled || !has_file(machine, last));
   std::vector<BootWrite> wanted;
   if (fresh) wanted.push_back({"/ctl/name", facts.cluster_name});
   wanted.push_back({node + "/addr", facts.address});
   wanted.push_back({node + "/hostname", facts.hostname});
   wanted.push_back({node + "/version", facts.version});
   if (fresh) {
-    wanted.push_back({"/ctl/cal/0", self});
+    if (!filled) wanted.push_back({"/ctl/cal/0", self});
     for (uint64_t slot = 1; slot < facts.slots; ++slot) {
-      wanted.push_back({"/ctl/cal/" + std::to_string(slot), ""});
+      const std::string path = "/ctl/cal/" + std::to_string(slot);
+      if (!has_file(machine, path)) wanted.push_back({path, ""});
     }
   }
   const core::Found name = machine.find("/ctl/name", std::nullopt);
@@ -72,7 +63,7 @@ std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& 
     const std::string cluster_name = named ? std::string(name.file.value) : facts.cluster_name;
     wanted.push_back({"/ctl/ns/" + cluster_name + "/" + self, facts.address});
   }
-  wanted.push_back({node + "/writable", "true"});
+  wanted.push_back({last, "true"});
   std::vector<BootWrite> writes;
   for (BootWrite& write : wanted) {
     const core::Found found = machine.find(write.path, std::nullopt);

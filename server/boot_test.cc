@@ -48,12 +48,23 @@ TEST(Boot, WhoAttachesBeforeTheFounderIsDoneTouchesNeitherNameNorSlots) {
             kNodeFiles + " /ctl/ns/ours/" + kSelf + " " + kNode + "/writable");
 }
 
-TEST(Boot, AFounderWhoseSlotIsFilledLeavesNameAndSlotsAlone) {
+TEST(Boot, AFounderWhoseBootIsDoneLeavesNameAndSlotsAlone) {
   core::Driver driver;
   driver.system_set("/ctl/name", "ours");
   driver.system_set("/ctl/cal/0", kSelf);
-  EXPECT_EQ(paths(facts(true), *driver.machine),
-            kNodeFiles + " /ctl/ns/ours/" + kSelf + " " + kNode + "/writable");
+  driver.system_set(kNode + "/writable", "true");
+  EXPECT_EQ(paths(facts(true), *driver.machine), kNodeFiles + " /ctl/ns/ours/" + kSelf);
+}
+
+TEST(Boot, AFirstBootThatWasCutShortIsFinished) {
+  NodeFacts three = facts(true);
+  three.slots = 3;
+  core::Driver driver;
+  driver.system_set("/ctl/name", "local");
+  driver.system_set("/ctl/cal/0", kSelf);
+  driver.system_set("/ctl/cal/1", "AAAAAAAAAAAAAAAC");  // filled meanwhile
+  EXPECT_EQ(paths(three, *driver.machine), kNodeFiles + " /ctl/cal/2 /ctl/ns/local/" + kSelf +
+                                               " " + kNode + "/writable");
 }
 
 }  // namespace

@@ -12,7 +12,9 @@ constexpr size_t kForwardBytesMax =
     64 * kKiB;                              ///< of one forward message, unless one write is more
 constexpr size_t kForwardItemsMax = 1'024;  ///< of one forward message
 constexpr size_t kForwardWindowBytes = 8 * kMiB;  ///< sent to a leader and not acknowledged by it
-constexpr uint64_t kForwardRetryUs = 60'000;      ///< no acknowledgement: sent again
+constexpr uint64_t kForwardRetryUs = 60'000;      ///< no acknowledgement: sent again, ...
+constexpr uint64_t kForwardBytesPerUs = 20;       ///< ... but what is so slow is only slow, and
+constexpr uint64_t kForwardRetriesDoubled = 3;    ///< ... this often after twice the time before
 constexpr size_t kRefusedPerAckMax = 1'024;       ///< refusals told in one acknowledgement
 constexpr size_t kErrorTextBytesMax = 512;        ///< of a reason sent to another server
 constexpr uint64_t kHealthEveryUs = 100'000;      ///< each server tells the leader how it is

@@ -27,6 +27,7 @@ void Connection::attach(env::AcceptedStream& accepted) {
 }
 
 void Connection::resume() {
+  owner_.release_held(std::exchange(held_, 0));
   set_paused(false);
   if (!in_.empty() || peer_ended_) owner_.touch(*this);
 }
@@ -70,6 +71,7 @@ void Connection::on_bytes(std::string_view bytes) {
 void Connection::wait_to_be_served(std::string_view bytes) {
   set_paused(true);
   if (owner_.may_hold(bytes.size())) {
+    held_ += bytes.size();
     in_.append(bytes);
     return;
   }
@@ -222,6 +224,7 @@ void Connection::maybe_finish(uint64_t now_us) {
 bool Connection::wind_up(Budget& budget) {
   state_ = State::dead;
   owner_.count_unsent(std::exchange(unsent_, 0), 0);
+  owner_.release_held(std::exchange(held_, 0));
   stream_.reset();
   in_ = std::string();
   door_->end_of_input();

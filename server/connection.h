@@ -97,6 +97,7 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   uint64_t unsent_since_us_ = 0;  ///< the peer takes nothing since; 0: all sent
   uint64_t linger_since_us_ = 0;
   uint64_t stop_since_us_ = 0;  ///< the server stops since; 0: it does not
+  size_t held_ = 0;  ///< bytes that came before the owner served, as may_hold() counted them
   size_t unsent_ = 0;
 };
 

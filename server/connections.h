@@ -68,6 +68,8 @@ class Connections final : public env::AcceptEvents {
   bool closing() const { return closing_; }
   /// Before it serves: what clients have said may not fill the memory.
   bool may_hold(size_t bytes);
+  /// What may_hold() allowed was served, or will not be.
+  void release_held(size_t bytes) { held_bytes_ -= bytes; }
   void count_unsent(size_t before, size_t now) { unsent_ += now - before; }
   bool crowded() const { return unsent_ > options_.unsent_soft; }
   void log_protocol_error(const Connection& connection, const Error& error);

@@ -48,6 +48,16 @@ class ConnectionsTest : public testing::Test {
   std::unique_ptr<sim::RawClient> connect() {
     return std::make_unique<sim::RawClient>(net_, "127.0.0.1:80");
   }
+  /// More than may wait to be served.
+  std::vector<std::unique_ptr<sim::RawClient>> flood() {
+    std::vector<std::unique_ptr<sim::RawClient>> clients;
+    for (size_t i = 0; i < 300; ++i) {
+      clients.push_back(connect());
+      clients.back()->send_bytes(std::string(kReadChunkBytes, '\0'));
+    }
+    run();
+    return clients;
+  }
   void run() { clock_.run_until(clock_.now_us() + 10'000); }
   static wire::RequestView nop() {
     wire::RequestView view;
@@ -121,13 +131,25 @@ TEST_F(ConnectionsTest, AClientThatSpeaksBeforeTheServerServesIsAnsweredLater) {
 
 TEST_F(ConnectionsTest, WhatWaitsToBeServedCannotFillTheMemory) {
   take_peers();
-  std::vector<std::unique_ptr<sim::RawClient>> clients;
-  for (size_t i = 0; i < 300; ++i) {
-    clients.push_back(connect());
-    clients.back()->send_bytes(std::string(kReadChunkBytes, '\0'));
-  }
-  run();
+  const auto crowd = flood();
   // 16 MiB are held; the others are closed.
+  EXPECT_EQ(connections_.count(), 16 * kMiB / kReadChunkBytes);
+}
+
+TEST_F(ConnectionsTest, WhatWaitedMakesRoomWhenItIsServedOrGoes) {
+  take_peers();
+  {
+    const auto crowd = flood();
+    for (const auto& client : crowd) client->close();
+    run();
+  }
+  connections_.suspend();
+  const auto second = flood();
+  EXPECT_EQ(connections_.count(), 16 * kMiB / kReadChunkBytes);
+  connections_.resume();
+  run();
+  connections_.suspend();
+  const auto third = flood();
   EXPECT_EQ(connections_.count(), 16 * kMiB / kReadChunkBytes);
 }
 

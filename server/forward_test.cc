@@ -146,6 +146,23 @@ TEST_F(QueueTest, WithoutAnAcknowledgementAllGoesAgain) {
   EXPECT_EQ(forwarded(5), "");
 }
 
+TEST_F(QueueTest, WhatIsLargeOrWasSentInVainBeforeIsGivenMoreTime) {
+  push(10);
+  forwarded(5);
+  const uint64_t once = queue_.retry_wait_us();
+  EXPECT_GE(once, kForwardRetryUs);
+  EXPECT_LT(once, kForwardRetryUs + kForwardRetryUs / 10);
+  push(11, 1, kMiB);
+  forwarded(5);
+  EXPECT_GE(queue_.retry_wait_us(), once + kMiB / kForwardBytesPerUs);
+  for (int i = 0; i < 10; ++i) queue_.retry();
+  forwarded(5);
+  EXPECT_GE(queue_.retry_wait_us(), 8 * once);
+  EXPECT_LT(queue_.retry_wait_us(), kUnknownAfterUs / 2);
+  queue_.on_ack({.term = Term(5), .taken_to = 2, .refused = {}});
+  EXPECT_EQ(queue_.retry_wait_us(), kForwardRetryUs);
+}
+
 TEST_F(QueueTest, AnotherTermWaitsUntilTheFirstOneIsOver) {
   push(10);
   forwarded(5);

@@ -328,10 +328,18 @@ void Replica::post_acknowledgements() {
 
 void Replica::arm_retry_timer() {
   if (retry_timer_ != 0 || !queue_.waits_for_ack()) return;
-  const uint64_t acked = queue_.acked_to();
-  retry_timer_ = clock_.at(clock_.now_us() + kForwardRetryUs, [this, acked] {
+  retry_acked_ = queue_.acked_to();
+  retry_since_us_ = clock_.now_us();
+  set_retry_timer();
+}
+
+// More may have been sent since the timer was armed: then there is more to wait for.
+void Replica::set_retry_timer() {
+  retry_timer_ = clock_.at(retry_since_us_ + queue_.retry_wait_us(), [this] {
     retry_timer_ = 0;
-    if (queue_.waits_for_ack() && queue_.acked_to() == acked) queue_.retry();
+    if (!queue_.waits_for_ack() || queue_.acked_to() != retry_acked_) return;
+    if (clock_.now_us() < retry_since_us_ + queue_.retry_wait_us()) return set_retry_timer();
+    queue_.retry();
   });
 }
 

@@ -141,8 +141,8 @@ void Server::on_attach(const transport::AttachAnswer& answer) {
                             {"to", answer.identity.to_string()},
                             {"address", answer.address}});
   // The attacher may not go in its own call.
-  world_.clock.post([this, cluster = answer.cluster] {
-    if (phase_ != Phase::attaching) return;
+  world_.clock.post([this, cluster = answer.cluster, alive = std::weak_ptr<int>(alive_)] {
+    if (alive.expired() || phase_ != Phase::attaching) return;
     attacher_.reset();
     auto done = create_storage(cluster, false);
     if (done) done = open_cluster();
@@ -152,8 +152,8 @@ void Server::on_attach(const transport::AttachAnswer& answer) {
 
 void Server::on_boot() {
   attached_ = true;
-  world_.clock.post([this] {
-    if (phase_ != Phase::attaching) return;
+  world_.clock.post([this, alive = std::weak_ptr<int>(alive_)] {
+    if (alive.expired() || phase_ != Phase::attaching) return;
     attacher_.reset();
     auto done = create_storage(options_.fresh_cluster, true);
     if (done) done = open_cluster();

@@ -148,8 +148,9 @@ void Snapshotter::finish() {
   const Index index = image_->digests().index;
   image_.reset();
   // One that was abandoned may still end, after another was begun.
-  writer_->finish([this, index, mine = begun_](Result<void> written) {
-    if (writer_ == nullptr || begun_ != mine) return;
+  writer_->finish([this, index, mine = begun_,
+                   alive = std::weak_ptr<int>(alive_)](Result<void> written) {
+    if (alive.expired() || writer_ == nullptr || begun_ != mine) return;
     if (!written) {
       give_up(written.error());
       return;

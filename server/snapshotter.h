@@ -77,6 +77,7 @@ class Snapshotter {
   uint64_t failed_ = 0;
   bool stopped_ = false;
   bool wanted_ = false;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 }  // namespace doozer::server

@@ -65,6 +65,7 @@ void WriteQueue::begin_term(Term term) {
   acked_to_ = 0;
   unacked_.clear();
   inflight_bytes_ = 0;
+  retries_ = 0;
 }
 
 std::optional<WriteQueue::Own> WriteQueue::next_own(Term term) {
@@ -138,6 +139,7 @@ void WriteQueue::on_ack(const ForwardAck& ack) {
 }
 
 void WriteQueue::acknowledge(uint64_t to) {
+  if (acked_to_ < to) retries_ = 0;
   while (acked_to_ < to) {
     ++acked_to_;
     if (unacked_.empty()) continue;
@@ -149,9 +151,15 @@ void WriteQueue::acknowledge(uint64_t to) {
 
 void WriteQueue::retry() {
   PROBE("write_queue: forwarded again");
+  retries_ = std::min(retries_ + 1, kForwardRetriesDoubled);
   sent_to_ = acked_to_;
   unacked_.clear();
   inflight_bytes_ = 0;
+}
+
+uint64_t WriteQueue::retry_wait_us() const {
+  return std::min((kForwardRetryUs + inflight_bytes_ / kForwardBytesPerUs) << retries_,
+                  kUnknownAfterUs / 2);
 }
 
 void WriteQueue::on_applied(const core::WriteTag& tag, Term term, const core::Applied& applied) {

@@ -72,8 +72,11 @@ class WriteQueue {
   /// The leader's word. A `taken_to` below what was sent is a gap only if it says so twice, or
   /// nothing better comes: see retry().
   void on_ack(const ForwardAck& ack);
-  /// Nothing was heard for kForwardRetryUs: what is not acknowledged goes again.
+  /// Nothing was acknowledged for retry_wait_us(): what is not goes again.
   void retry();
+  /// Longer the more is under way, and after each retry that brought nothing: what was sent may
+  /// still be on a slow way, and sending it again makes the way slower.
+  uint64_t retry_wait_us() const;
   /// Something was sent that the leader has not acknowledged.
   bool waits_for_ack() const { return stamped_ > 0 && acked_to_ < sent_to_; }
 
@@ -136,6 +139,7 @@ class WriteQueue {
   uint64_t acked_to_ = 0;       ///< the leader has taken or refused all up to here
   std::deque<size_t> unacked_;  ///< bytes of each in (acked_to_, sent_to_], for another server
   size_t inflight_bytes_ = 0;   ///< their sum
+  uint64_t retries_ = 0;        ///< since something was acknowledged
   uint64_t unknown_ = 0;
   std::vector<Told> told_;
 };
