@@ -57,12 +57,13 @@ void Mesh::Impl::enqueue(Outbox::Item item, EdgesFor use, const Peer* not_over) 
     }
   } else {
     const Pair pair{item.from, item.to};
-    if (!bulk && ledger_.bytes(pair) + item.payload.size() > kRelayPairBytesMax) {
+    if (!bulk && !ledger_.admits(pair, item.payload.size())) {
       for (const auto& [id, peer] : peers_.all()) {
         stats_.dropped_relay_full += peer->bulk_out.drop_pair(pair);
       }
     }
-    if (ledger_.bytes(pair) + item.payload.size() > kRelayPairBytesMax) {
+    if (bulk ? !ledger_.admits_part(pair, item.payload.size(), item.message, item.first)
+             : !ledger_.admits(pair, item.payload.size())) {
       ++stats_.dropped_relay_full;
       return;
     }
@@ -156,6 +157,12 @@ void Mesh::Impl::on_relayed(Peer& via, FrameType type, std::string_view body) {
     item.type = type;
     item.from = envelope->from;
     item.to = envelope->to;
+    if (bulk) {
+      const Result<PartView> part = decode_part(inner);
+      if (!part) return;
+      item.message = part->message;
+      item.first = part->offset == 0;
+    }
     item.payload = with_hop_less(body);
     enqueue(std::move(item), bulk ? EdgesFor::bulk : EdgesFor::control, &via);
     return;

@@ -118,6 +118,23 @@ TEST_F(MeshTraffic, ARelayBoundsEachPairAndDropsItsBulkFirst) {
   EXPECT_EQ(mesh(1).stats().links_down, 0U);
 }
 
+TEST_F(MeshTraffic, ALargeMessageGetsThroughARelayWhoseNextLinkIsTheSlowerOne) {
+  only(3, {{0, 1}, {1, 2}});
+  for (size_t i = 0; i < 3; ++i) {
+    MeshOptions each = options(i);
+    each.seeds = {address(1)};
+    start(i, each);
+  }
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 2'000'000));
+  run_for(1'000'000);
+  hurts_.bytes_per_ms[{host(1), host(2)}] = 20'000;
+  send(0, 2, pattern(8 * kMiB, 1), Channel::bulk);
+  send(0, 2, pattern(kMiB / 2, 2), Channel::bulk);
+  run_for(3'000'000);
+  EXPECT_TRUE(heard(2, 0, pattern(8 * kMiB, 1)));
+  EXPECT_EQ(mesh(1).stats().links_down, 0U);
+}
+
 TEST_F(MeshTraffic, AQueueThatIsFullDropsAndSaysSo) {
   start_all(2);
   run_for(1'000'000);

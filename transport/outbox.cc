@@ -23,6 +23,21 @@ void RelayLedger::remove(const Pair& pair, size_t bytes) {
   if (found->second == 0) bytes_.erase(found);
 }
 
+bool RelayLedger::admits(const Pair& pair, size_t more) const {
+  return bytes(pair) + more <= kRelayPairBytesMax;
+}
+
+bool RelayLedger::admits_part(const Pair& pair, size_t more, uint64_t message, bool first) {
+  const auto begun = begun_.find(pair);
+  const bool goes_on = !first && begun != begun_.end() && begun->second == message;
+  if (bytes(pair) + more > kRelayPairBytesMax + (goes_on ? kMessageBytesMax : 0)) return false;
+  if (first) {
+    if (begun_.size() == kRelayPairsMax && begun == begun_.end()) begun_.clear();
+    begun_[pair] = message;
+  }
+  return true;
+}
+
 void Outbox::push_urgent(FrameType type, std::string_view body) {
   // All of them are said again later, newer.
   if (urgent_.size() < kUrgentBytesMax) append_frame(type, body, urgent_);

@@ -17,7 +17,7 @@ namespace doozer::transport {
 /// From whom to whom a relayed frame goes.
 using Pair = std::pair<Identity, Identity>;
 
-/// Bytes that wait in all outboxes of a server, by pair.
+/// Relayed bytes that wait in all outboxes of a server, by pair, and which may be added.
 class RelayLedger {
  public:
   size_t bytes(const Pair& pair) const;
@@ -25,8 +25,15 @@ class RelayLedger {
   void remove(const Pair& pair, size_t bytes);
   bool empty() const { return bytes_.empty(); }
 
+  /// A frame with a whole message.
+  bool admits(const Pair& pair, size_t bytes) const;
+  /// A part: of a message whose first part was admitted the others are too. Otherwise a message
+  /// larger than the limit would never get through a relay whose next link is the slower one.
+  bool admits_part(const Pair& pair, size_t bytes, uint64_t message, bool first);
+
  private:
   std::map<Pair, size_t> bytes_;
+  std::map<Pair, uint64_t> begun_;  ///< the message whose first part was admitted last
 };
 
 class Outbox {
@@ -39,8 +46,9 @@ class Outbox {
     Identity from;               ///< none: this server; else it counts in the ledger
     std::string envelope;        ///< before each part; empty on a direct link
     std::string payload;         ///< of a relayed frame: all of its body
-    uint64_t message = 0;        ///< of a message that is sent in parts
-    bool parts = false;
+    uint64_t message = 0;        ///< of a message that is sent in parts, or of a relayed part
+    bool parts = false;          ///< it is cut when it leaves
+    bool first = false;          ///< of a relayed part: it is the first of `message`
     size_t sent = 0;  ///< of the payload, in parts
   };
   explicit Outbox(RelayLedger& ledger) : ledger_(ledger) {}
