@@ -90,7 +90,9 @@ class Process {
     if (config_.tls()) {
       TRY_ASSIGN(tls_, io::TlsServer::load({.cert_file = config_.tls_cert,
                                             .key_file = config_.tls_key,
-                                            .client_ca_file = {}}));
+                                            .client_ca_file = config_.peer_ca,
+                                            // Clients come by the same port, and have none.
+                                            .clients_may_be_unknown = true}));
       warn_of_expiry();
     }
     net_ = std::make_unique<io::RealNet>(*loop_, tls_.get());

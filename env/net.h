@@ -58,6 +58,9 @@ class Stream {
   virtual void resume_reading() = 0;
   /// "127.0.0.1:40312" or "[::1]:40312".
   virtual const std::string& peer() const = 0;
+  /// The peer has shown a certificate of an authority that this side trusts for it: a dialled
+  /// stream after on_connected, if TLS verifies; an accepted one if its listener asks for them.
+  virtual bool certified() const { return false; }
 };
 
 /// Stops listening when destroyed; accepted streams live on.

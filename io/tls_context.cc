@@ -66,7 +66,8 @@ Result<TlsContext> server_context(const TlsServerConfig& config) {
   STACK_OF(X509_NAME)* const names = SSL_load_client_CA_file(config.client_ca_file.c_str());
   if (names == nullptr) return fail(file_error("TLS authorities", config.client_ca_file));
   SSL_CTX_set_client_CA_list(context.get(), names);
-  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  const int must = config.clients_may_be_unknown ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | must, nullptr);
   return context;
 }
 

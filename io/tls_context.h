@@ -21,9 +21,10 @@ namespace doozer::io {
 using TlsContext = std::shared_ptr<ssl_ctx_st>;
 
 struct TlsServerConfig {
-  std::string cert_file{};       ///< PEM: the certificate, then its chain
-  std::string key_file{};        ///< PEM, not encrypted
-  std::string client_ca_file{};  ///< PEM; if given, clients must prove themselves by these
+  std::string cert_file{};              ///< PEM: the certificate, then its chain
+  std::string key_file{};               ///< PEM, not encrypted
+  std::string client_ca_file{};         ///< PEM; if given, clients prove themselves by these, ...
+  bool clients_may_be_unknown = false;  ///< ... or show no certificate at all
 };
 
 class TlsServer {

@@ -181,6 +181,13 @@ void TlsStream::attach(env::StreamEvents& events) {
   loop_.enqueue(stream_class_, *this);
 }
 
+// OpenSSL verifies what is shown, or the handshake fails; but nothing may have been shown.
+bool TlsStream::certified() const {
+  return established_ && (SSL_get_verify_mode(ssl_.get()) & SSL_VERIFY_PEER) != 0 &&
+         SSL_get0_peer_certificate(ssl_.get()) != nullptr &&
+         SSL_get_verify_result(ssl_.get()) == X509_V_OK;
+}
+
 void TlsStream::write(std::string bytes) {
   if (bytes.empty() || ending_ || plain_ == nullptr || failure_ != nullptr) return;
   if (!established_) {

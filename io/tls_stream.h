@@ -42,6 +42,7 @@ class TlsStream final : public env::Stream, private env::StreamEvents, private R
   void pause_reading() override;
   void resume_reading() override;
   const std::string& peer() const override { return peer_; }
+  bool certified() const override;
   /// Of a server's handshake: since when it waits for the peer: from its beginning until the hello
   /// is there, and again from the answer to it. Far in the future while the peer waits for a turn.
   uint64_t waits_since_us() const { return waits_for_turn_ ? kWaitsForUs : waits_since_us_; }

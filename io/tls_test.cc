@@ -34,10 +34,11 @@ class TlsTest : public StreamTest {
     if (options.issuer == nullptr) options.issuer = &authority_;
     make_certificate(options).write(directory_ / "cert.pem", directory_ / "key.pem");
   }
-  void serve(const std::string& client_ca = "") {
+  void serve(const std::string& client_ca = "", bool clients_may_be_unknown = false) {
     auto server = TlsServer::load({.cert_file = directory_ / "cert.pem",
                                    .key_file = directory_ / "key.pem",
-                                   .client_ca_file = client_ca});
+                                   .client_ca_file = client_ca,
+                                   .clients_may_be_unknown = clients_may_be_unknown});
     ASSERT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
     tls_net_ = std::make_unique<RealNet>(*loop_, server_.get());
@@ -245,6 +246,33 @@ TEST_F(TlsTest, ClientsProveThemselvesWhereTheServerAsks) {
   ASSERT_TRUE(until([&] { return acceptor_.refusals == 1; }));
   EXPECT_EQ(acceptor_.refused[0].code, Code::permission_denied);
   EXPECT_EQ(acceptor_.peers.size(), 1U);
+}
+
+TEST_F(TlsTest, WhoMayBeUnknownIsToldApartFromWhoHasProvenHimself) {
+  serve(directory_ / "ca.pem", true);
+  make_certificate({.name = "client", .issuer = &authority_})
+      .write(directory_ / "client.pem", directory_ / "client.key");
+  const auto unknown = dial(options());
+  ASSERT_TRUE(until([&] { return acceptor_.peers.size() == 1; }));
+  EXPECT_FALSE(acceptor_.peers[0]->stream->certified());
+  EXPECT_TRUE(unknown->stream->certified()) << "the server has shown its own";
+  env::DialOptions good = options();
+  good.tls_cert_file = directory_ / "client.pem";
+  good.tls_key_file = directory_ / "client.key";
+  const auto known = dial(good);
+  ASSERT_TRUE(until([&] { return acceptor_.peers.size() == 2; }));
+  EXPECT_TRUE(acceptor_.peers[1]->stream->certified());
+  env::DialOptions careless = options();
+  careless.tls_insecure = true;
+  const auto believes_all = dial(careless);
+  ASSERT_TRUE(until([&] { return acceptor_.peers.size() == 3; }));
+  EXPECT_FALSE(believes_all->stream->certified());
+  // A certificate of somebody else is worse than none.
+  const TestCertificate stranger = make_certificate({.name = "stranger", .authority = true});
+  make_certificate({.name = "client", .issuer = &stranger})
+      .write(directory_ / "client.pem", directory_ / "client.key");
+  EXPECT_EQ(failure_of(good).code, Code::permission_denied);
+  EXPECT_EQ(acceptor_.peers.size(), 3U);
 }
 
 TEST_F(TlsTest, ReloadServesTheNewCertificateAndABadFileKeepsTheOld) {

@@ -63,8 +63,8 @@ TEST(Boot, AFirstBootThatWasCutShortIsFinished) {
   driver.system_set("/ctl/name", "local");
   driver.system_set("/ctl/cal/0", kSelf);
   driver.system_set("/ctl/cal/1", "AAAAAAAAAAAAAAAC");  // filled meanwhile
-  EXPECT_EQ(paths(three, *driver.machine), kNodeFiles + " /ctl/cal/2 /ctl/ns/local/" + kSelf +
-                                               " " + kNode + "/writable");
+  EXPECT_EQ(paths(three, *driver.machine),
+            kNodeFiles + " /ctl/cal/2 /ctl/ns/local/" + kSelf + " " + kNode + "/writable");
 }
 
 }  // namespace

@@ -189,8 +189,8 @@ class Replica {
   uint64_t tick_us_ = 0;
   env::TimerId give_up_timer_ = 0;
   env::TimerId retry_timer_ = 0;
-  uint64_t retry_since_us_ = 0;  ///< nothing was acknowledged since
-  uint64_t retry_acked_ = 0;     ///< what was then
+  uint64_t retry_since_us_ = 0;       ///< nothing was acknowledged since
+  uint64_t retry_acked_ = 0;          ///< what was then
   uint64_t leaderless_since_us_ = 0;  ///< 0: there is a leader
   // As they were when host_.on_cluster_changed() was last called.
   raft::Role role_before_ = raft::Role::follower;

@@ -103,9 +103,9 @@ std::string Server::advertised() const {
   return peer_listener_ != nullptr ? peer_listener_->address() : address_;
 }
 
-// The listener, which is the clients' too, asks nobody for a certificate. So TLS proves the server
-// that is dialled and not the one that dials: it is no proof of a peer
-// (MeshOptions::proven_by_tls), and beyond loopback peers need the secret with it.
+// With an authority for peers both sides of a connection show a certificate of it, and whoever
+// does not is no peer. TLS without one proves the server that is dialled and not the one that
+// dials: beyond loopback peers then need the secret too.
 env::DialOptions Server::peer_dial() const {
   const Config& config = options_.config;
   env::DialOptions dial;
@@ -125,6 +125,7 @@ void Server::begin_attach() {
                                  .addresses = config.attach,
                                  .secret = secrets_.read_write,
                                  .insecure_peers = config.insecure_peers,
+                                 .certificates = !config.peer_ca.empty(),
                                  .dial = peer_dial(),
                                  .seed = options_.seed,
                                  .boot = config.boot},
@@ -189,6 +190,7 @@ Result<void> Server::open_cluster() {
   options.mesh.seeds = config.attach;
   options.mesh.secret = secrets_.read_write;
   options.mesh.insecure_peers = config.insecure_peers;
+  options.mesh.certificates = !config.peer_ca.empty();
   options.mesh.dial = peer_dial();
   options.machine = {.history_revisions = static_cast<int64_t>(config.history),
                      .history_bytes = static_cast<size_t>(config.history_bytes)};

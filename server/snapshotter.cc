@@ -148,21 +148,21 @@ void Snapshotter::finish() {
   const Index index = image_->digests().index;
   image_.reset();
   // One that was abandoned may still end, after another was begun.
-  writer_->finish([this, index, mine = begun_,
-                   alive = std::weak_ptr<int>(alive_)](Result<void> written) {
-    if (alive.expired() || writer_ == nullptr || begun_ != mine) return;
-    if (!written) {
-      give_up(written.error());
-      return;
-    }
-    writer_.reset();
-    ++taken_;
-    for (const storage::SnapshotHeader& header : storage_.snapshots()) {
-      if (header.point.index == index) replica_.snapshot_taken(header.point);
-    }
-    logger_.info("snapshot_taken",
-                 {{"index", index}, {"ms", (clock_.now_us() - began_us_) / 1000}});
-  });
+  writer_->finish(
+      [this, index, mine = begun_, alive = std::weak_ptr<int>(alive_)](Result<void> written) {
+        if (alive.expired() || writer_ == nullptr || begun_ != mine) return;
+        if (!written) {
+          give_up(written.error());
+          return;
+        }
+        writer_.reset();
+        ++taken_;
+        for (const storage::SnapshotHeader& header : storage_.snapshots()) {
+          if (header.point.index == index) replica_.snapshot_taken(header.point);
+        }
+        logger_.info("snapshot_taken",
+                     {{"index", index}, {"ms", (clock_.now_us() - began_us_) / 1000}});
+      });
 }
 
 void Snapshotter::give_up(const Error& error) {

@@ -243,6 +243,7 @@ class SimStream final : public env::Stream {
     }
   }
   const std::string& peer() const override { return end_->peer_address; }
+  bool certified() const override { return end_->network->certified(end_->peer_host); }
 
  private:
   std::shared_ptr<End> end_;

@@ -74,6 +74,10 @@ class SimNetwork {
   /// Clears every path.
   void heal(uint64_t now_us);
 
+  /// The host has a certificate of the authority that all trust: its streams are certified.
+  void certify(const std::string& host) { certified_.insert(host); }
+  bool certified(const std::string& host) const { return certified_.contains(host); }
+
   const SimNetworkStats& stats() const { return stats_; }
   /// Over every piece sent, with its time: equal for equal runs.
   uint64_t digest() const { return digest_; }
@@ -92,6 +96,7 @@ class SimNetwork {
   std::map<std::string, std::shared_ptr<net_detail::Port>> ports_;
   std::map<std::pair<std::string, std::string>, net_detail::Path> paths_;
   std::set<std::string> vanished_;  ///< hosts whose machine is off
+  std::set<std::string> certified_;
   net_detail::Ends ends_;
   uint64_t next_port_ = 40'000;
   uint64_t digest_ = 0;

@@ -31,7 +31,7 @@ class Attacher::Impl final : public ConnectionOwner {
     bool before_us = false;  ///< it was told to boot too and has the lower identity
   };
   Hello make_hello(const Connection& connection, const Hello* theirs) override;
-  std::string forbidden(const std::string& address) override;
+  std::string forbidden(const std::string& address, bool certified) override;
   std::string_view secret() const override { return options_.secret; }
   uint64_t now_us() const override { return clock_.now_us(); }
   void on_proven(Connection& connection) override;
@@ -186,9 +186,11 @@ Hello Attacher::Impl::make_hello(const Connection& connection, const Hello* thei
   return hello;
 }
 
-std::string Attacher::Impl::forbidden(const std::string& address) {
-  return forbidden_peer(
-      address, !options_.secret.empty() || options_.insecure_peers || options_.proven_by_tls);
+std::string Attacher::Impl::forbidden(const std::string& address, bool certified) {
+  return forbidden_peer({.address = address,
+                         .certified = certified,
+                         .certificates = options_.certificates,
+                         .trusting = !options_.secret.empty() || options_.insecure_peers});
 }
 
 void Attacher::Impl::on_proven(Connection& connection) {

@@ -21,10 +21,10 @@ struct AttacherOptions {
   std::vector<std::string> addresses;  ///< at most kSeedsMax
   std::string secret;
   bool insecure_peers = false;
-  bool proven_by_tls = false;
-  env::DialOptions dial;  ///< the TLS part is used
-  uint64_t seed = 0;      ///< from the operating system's entropy
-  bool boot = false;      ///< --boot: a new cluster once every address holds none
+  bool certificates = false;  ///< as in MeshOptions
+  env::DialOptions dial;      ///< the TLS part is used
+  uint64_t seed = 0;          ///< from the operating system's entropy
+  bool boot = false;          ///< --boot: a new cluster once every address holds none
 };
 
 /// A cluster that an address holds.

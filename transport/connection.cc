@@ -57,7 +57,7 @@ Connection::Connection(uint64_t id, ConnectionOwner& owner, env::AcceptedStream&
 }
 
 void Connection::begin(std::string_view first_bytes) {
-  if (const std::string why = owner_.forbidden(address_); !why.empty()) {
+  if (const std::string why = owner_.forbidden(address_, stream_->certified()); !why.empty()) {
     stream_->write(std::string(kPreamble));
     refuse({RefusalCode::secret, why});
     owner_.on_lost(*this, {Code::permission_denied, why});
@@ -69,7 +69,8 @@ void Connection::begin(std::string_view first_bytes) {
 void Connection::on_connected() {
   if (state_ != State::connecting) return;
   state_ = State::greeting;
-  if (const std::string why = owner_.forbidden(stream_->peer()); !why.empty()) {
+  if (const std::string why = owner_.forbidden(stream_->peer(), stream_->certified());
+      !why.empty()) {
     lost({Code::permission_denied, why});
     return;
   }

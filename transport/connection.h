@@ -23,8 +23,9 @@ class ConnectionOwner {
   virtual ~ConnectionOwner() = default;
   /// The hello that this side sends. For an accepted connection `theirs` is what was asked.
   virtual Hello make_hello(const Connection& connection, const Hello* theirs) = 0;
-  /// Why no connection with that address may be; empty: it may. Asked before anything is said.
-  virtual std::string forbidden(const std::string& address) = 0;
+  /// Why no connection with that address may be, whose certificate was shown or not; empty: it may.
+  /// Asked before anything is said.
+  virtual std::string forbidden(const std::string& address, bool certified) = 0;
   virtual std::string_view secret() const = 0;
   virtual uint64_t now_us() const = 0;
   /// Both sides are proven. The owner calls accept() or refuse(), now.

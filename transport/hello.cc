@@ -147,9 +147,14 @@ bool is_loopback(std::string_view address) {
           host.find_first_not_of("0123456789.") == std::string_view::npos);
 }
 
-std::string forbidden_peer(const std::string& address, bool trusting) {
-  if (trusting || is_loopback(address)) return "";
-  return address + " is beyond loopback, where only a secret proves a peer";
+std::string forbidden_peer(const PeerProof& proof) {
+  const std::string address(proof.address);
+  if (proof.certificates) {
+    if (proof.certified) return "";
+    return address + " shows no certificate of the authority of peers";
+  }
+  if (proof.trusting || is_loopback(address)) return "";
+  return address + " is beyond loopback, where only a secret or certificates prove a peer";
 }
 
 }  // namespace doozer::transport

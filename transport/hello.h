@@ -83,8 +83,13 @@ std::string_view refusal_name(RefusalCode code);
 
 /// "127.0.0.1:4000", "[::1]:4000", "localhost:4000".
 bool is_loopback(std::string_view address);
-/// Why there may be no connection with `address`, for a server that is `trusting`: it has a secret
-/// or mutual TLS, or was told to do without. Empty: there may.
-std::string forbidden_peer(const std::string& address, bool trusting);
+struct PeerProof {
+  std::string_view address;
+  bool certified = false;     ///< it has shown a certificate that was verified
+  bool certificates = false;  ///< without one no peer is taken, on loopback neither
+  bool trusting = false;      ///< there is a secret, or this server was told to do without
+};
+/// Why there may be no connection with such a peer. Empty: there may.
+std::string forbidden_peer(const PeerProof& proof);
 
 }  // namespace doozer::transport

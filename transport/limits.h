@@ -25,8 +25,8 @@ constexpr size_t kSeedsMax = 256;
 constexpr size_t kControlQueueBytesMax = 4 * kMiB;  ///< of a link, waiting for its stream
 constexpr size_t kUrgentBytesMax = 128 * kKiB;      ///< heartbeats and link-state before it
 constexpr size_t kBulkQueueBytesMax = 32 * kMiB;
-constexpr size_t kRelayPairBytesMax = 1 * kMiB;    ///< relayed for one (from, to), waiting;
-                                                   ///< a message that was begun is let through
+constexpr size_t kRelayPairBytesMax = 1 * kMiB;  ///< relayed for one (from, to), waiting;
+                                                 ///< a message that was begun is let through
 constexpr size_t kRelayPairsMax = 1'024;
 constexpr size_t kControlUnsentBytes = 64 * kKiB;  ///< a stream is given no more above this
 constexpr size_t kBulkUnsentBytes = 128 * kKiB;

@@ -45,7 +45,7 @@ struct MeshOptions {
   std::vector<KnownPeer> known;    ///< at most kServersMax; entries of `self` are ignored
   std::string secret;              ///< proves both sides; empty: none
   bool insecure_peers = false;     ///< peers beyond loopback need no proof
-  bool proven_by_tls = false;      ///< every stream, dialled or adopted, is mutual TLS
+  bool certificates = false;       ///< a peer must have shown one (env::Stream::certified)
   env::DialOptions dial;           ///< the TLS part is used for every dial
   uint32_t cluster_version_max = 0;
   uint64_t seed = 0;  ///< from the operating system's entropy: jitter, nonces, the life's number

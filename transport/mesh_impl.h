@@ -49,7 +49,7 @@ class Mesh::Impl final : public ConnectionOwner {
  private:
   // --- ConnectionOwner: mesh_links.cc
   Hello make_hello(const Connection& connection, const Hello* theirs) override;
-  std::string forbidden(const std::string& address) override;
+  std::string forbidden(const std::string& address, bool certified) override;
   std::string_view secret() const override { return options_.secret; }
   uint64_t now_us() const override { return clock_.now_us(); }
   void on_proven(Connection& connection) override;

@@ -24,9 +24,11 @@ Hello Mesh::Impl::make_hello(const Connection& connection, const Hello* theirs) 
   return hello;
 }
 
-std::string Mesh::Impl::forbidden(const std::string& address) {
-  return forbidden_peer(
-      address, !options_.secret.empty() || options_.insecure_peers || options_.proven_by_tls);
+std::string Mesh::Impl::forbidden(const std::string& address, bool certified) {
+  return forbidden_peer({.address = address,
+                         .certified = certified,
+                         .certificates = options_.certificates,
+                         .trusting = !options_.secret.empty() || options_.insecure_peers});
 }
 
 Peer* Mesh::Impl::peer_of(const Connection& connection) {

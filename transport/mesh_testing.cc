@@ -53,6 +53,7 @@ class HurtStream final : public env::Stream {
   void pause_reading() override { inner_->pause_reading(); }
   void resume_reading() override { inner_->resume_reading(); }
   const std::string& peer() const override { return inner_ == nullptr ? to_ : inner_->peer(); }
+  bool certified() const override { return inner_ != nullptr && inner_->certified(); }
 
  private:
   struct Silence final : env::StreamEvents {

@@ -54,6 +54,27 @@ TEST_F(MeshTrust, WithoutAnyProofOnlyLoopbackPeersAreTaken) {
   }
 }
 
+TEST_F(MeshTrust, WithAnAuthorityOnlyWhoShowsItsCertificateIsAPeer) {
+  for (const size_t certified : {0U, 1U, 2U}) {
+    if (certified > 0) network_->certify(host(certified - 1));
+    for (size_t i = 0; i < 2; ++i) {
+      MeshOptions each = options(i);
+      each.certificates = true;
+      if (certified == 2) each.secret.clear();
+      start(i, each);
+    }
+    run_for(2'000'000);
+    EXPECT_EQ(mesh(0).reachable(id(1)), certified == 2) << certified;
+    EXPECT_EQ(mesh(1).reachable(id(0)), certified == 2) << certified;
+    // The one that has none is refused, and hears of it.
+    if (certified == 1) {
+      EXPECT_TRUE(logged(1, "peer_refuses", "shows no certificate"));
+    }
+    kill(0);
+    kill(1);
+  }
+}
+
 TEST_F(MeshTrust, AnotherClusterIsRefusedAndBothAreNamed) {
   start(0, options(0));
   MeshOptions other = options(1);

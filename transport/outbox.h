@@ -49,7 +49,7 @@ class Outbox {
     uint64_t message = 0;        ///< of a message that is sent in parts, or of a relayed part
     bool parts = false;          ///< it is cut when it leaves
     bool first = false;          ///< of a relayed part: it is the first of `message`
-    size_t sent = 0;  ///< of the payload, in parts
+    size_t sent = 0;             ///< of the payload, in parts
   };
   explicit Outbox(RelayLedger& ledger) : ledger_(ledger) {}
   ~Outbox() { clear(); }
