@@ -152,7 +152,8 @@ Result<void> ImageReaderImpl::read_head(std::string_view bytes) {
   if (state_.cluster_version > kClusterVersion) {
     return fail(Code::unsupported, "image: cluster version " +
                                        std::to_string(state_.cluster_version) + " is newer than " +
-                                       std::to_string(kClusterVersion));
+                                       std::to_string(kClusterVersion) +
+                                       ": a newer doozerd is needed");
   }
   TRY(read_clients(head));
   TRY(read_members(head));

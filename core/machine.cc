@@ -85,7 +85,8 @@ Result<void> check_known(const CommandView& command) {
       raise->version > kClusterVersion) {
     return fail(Code::unsupported,
                 "command: the cluster's version is raised to " + std::to_string(raise->version) +
-                    ", this build knows it up to " + std::to_string(kClusterVersion));
+                    ", this build knows it up to " + std::to_string(kClusterVersion) +
+                    ": a newer doozerd is needed");
   }
   return {};
 }

@@ -357,6 +357,7 @@ class Server:
         self.wrapper = []  # a command that runs it: strace ...
         self.log_path = os.path.join(directory, 'doozerd.log')
         self.process = None
+        self.program = 'doozerd'
 
     @property
     def address(self):
@@ -364,7 +365,7 @@ class Server:
         return '%s:%d' % (host, self.port)
 
     def command(self, *more):
-        return [*self.wrapper, program('doozerd'), '--listen', '%s:%d' % (self.host, self.port),
+        return [*self.wrapper, program(self.program), '--listen', '%s:%d' % (self.host, self.port),
                 '--data-dir', self.data, '--log-format', 'json', *self.args, *more]
 
     def spawn(self, *more):
