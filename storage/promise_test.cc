@@ -68,17 +68,15 @@ TEST_F(PromiseTest, ATermThatWasToldIsNeverLostAsATornTail) {
   process_->set_hard_state(Term(7), Index(1), test_identity(0x77));
   ASSERT_TRUE(process_->settle());
   expect_lost_only_as_corruption([](const Recovered& recovered) {
-    return recovered.hard_state.term == Term(7) &&
-           recovered.hard_state.vote == test_identity(0x77);
+    return recovered.hard_state.term == Term(7) && recovered.hard_state.vote == test_identity(0x77);
   });
 }
 
 TEST_F(PromiseTest, AVoteThatWasToldIsNeverLostAsATornTail) {
   process_->set_hard_state(Term(1), Index(1), test_identity(0x77));
   ASSERT_TRUE(process_->settle());
-  expect_lost_only_as_corruption([](const Recovered& recovered) {
-    return recovered.hard_state.vote == test_identity(0x77);
-  });
+  expect_lost_only_as_corruption(
+      [](const Recovered& recovered) { return recovered.hard_state.vote == test_identity(0x77); });
 }
 
 TEST_F(PromiseTest, AConfigurationThatWasToldIsNeverLostAsATornTail) {
