@@ -310,5 +310,17 @@ TEST(StepDown, LeavesAtOnceAndRests) {
   EXPECT_TRUE(one.propose("a").refused);
 }
 
+TEST(Transfer, AStandingThatFailedIsNoneAnyMore) {  // 4.2.3: or it would be disloyal for ever
+  Member two(options_of(2, voters_to(3)));
+  two.hear(1, append_after(1, 1, 1, {}));
+  two.hear(1, TimeoutNow{.term = Term(1)});
+  two.persist();
+  two.wait(kElectionTimeoutMaxUs);
+  const auto again = said<RequestVote>(two.tick(), 3);
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_TRUE(again[0].pre);
+  EXPECT_FALSE(again[0].transfer);
+}
+
 }  // namespace
 }  // namespace doozer::raft

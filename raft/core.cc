@@ -107,9 +107,7 @@ void Core::on_propose(Propose& propose, Output& out) {
   CHECK(!propose.proposals.empty());
   if (role_ != Role::leader) return refuse(out, Code::read_only, "this server does not lead");
   if (transfer_) return refuse(out, Code::read_only, "leadership is being handed over");
-  if (log_.bytes_between(applied_ + 1, last_index()) > kUnappliedBytesMax) {
-    return refuse(out, Code::busy, "too much of the log is not applied yet");
-  }
+  if (full()) return refuse(out, Code::busy, "too much of the log is not applied yet");
   out.accepted_first = last_index() + 1;
   for (Proposal& proposal : propose.proposals) {
     CHECK(proposal.kind == EntryKind::command || proposal.kind == EntryKind::forwarded);

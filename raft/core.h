@@ -38,12 +38,13 @@ namespace doozer::raft {
 /// A candidate asks for pre-votes or for votes.
 enum class Role : uint8_t { follower, candidate, leader };
 
-/// How much of the applied log stays in memory for peers that lag.
+/// How much of the log may be in memory: of what is applied, for peers that lag, and of the rest.
 struct Retention {
   size_t bytes = kRetainedLogBytes;
   size_t entries = kRetainedEntries;
   size_t pinned_bytes = kPinnedLogBytes;  ///< for one that lags more, but answers
   size_t pinned_entries = kPinnedEntries;
+  size_t unapplied_bytes = kUnappliedBytesMax;  ///< beyond: nothing more is taken
 };
 
 /// What a member starts with: what recovery found (storage/) and who it is.
@@ -89,6 +90,10 @@ class Core {
   /// What this server itself holds durably.
   Index durable() const { return durable_; }
   Index first_kept() const { return log_.first(); }
+  /// So much is not applied yet that a leader refuses proposals (busy), and a follower entries.
+  bool full() const {
+    return log_.bytes_between(applied_ + 1, last_index()) > retention_.unapplied_bytes;
+  }
   std::optional<Term> term_of(Index index) const { return log_.term_of(index); }
 
   /// In force, committed or not.
@@ -335,7 +340,7 @@ class Core {
   // Volatile: following.
   Index verified_;            ///< up to here our log is the leader's
   uint64_t heard_round_ = 0;  ///< of leader_
-  bool reply_due_ = false;    ///< tell the leader once more is durable
+  bool reply_due_ = false;    ///< the message of the leader's that is being handled begins a round
 
   // Volatile: trust.
   LogTrust trust_ = LogTrust::sound;

@@ -1,5 +1,5 @@
-// The rules of elections: dissertation 3.3, 3.4, 3.6.1, 4.2.3, 6.2, 9.6, and proof of death (design
-// section 6). One test a rule.
+// The rules of elections: dissertation 3.3, 3.4, 3.6.1, 4.2.3, 6.2, 9.6. One test a rule. Proof of
+// death: proof_of_death_test.cc.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -332,93 +332,93 @@ TEST(Election, AClusterOfOneLeadsAfterItsOwnSync) {
   EXPECT_EQ(one.deadline_us(), 0U) << "it needs no timers";
 }
 
-// --- Proof of death
-
-Member follower_of_two(size_t n, uint8_t rank) {
-  Member some(options_of(n, voters_to(5)));
-  Append heartbeat = append_after(1, 1, 1, {});
-  heartbeat.head.rank = rank;
-  some.hear(2, heartbeat, 7);
-  return some;
+TEST(Election, AVoteThatWasGivenIsNotTakenBack) {  // 3.4
+  Member one(options_of(1, voters_to(5)));
+  one.wait(kElectionTimeoutMaxUs);
+  one.tick();
+  one.hear(2, one.grant(true));
+  one.hear(3, one.grant(true));
+  one.persist();
+  one.hear(2, one.grant(false));
+  one.hear(2, VoteReply{.term = Term(2), .asked_term = Term(2), .granted = false});
+  one.hear(3, one.grant(false));
+  EXPECT_EQ(one.core().role(), Role::leader);
 }
 
-RequestVote with_proof(RequestVote request) {
-  request.gone = Process{.identity = server_id(2), .incarnation = Incarnation(7)};
-  return request;
-}
-
-TEST(ProofOfDeath, CandidatesStandInTheOrderOfTheirRanks) {
-  for (const uint8_t rank : std::vector<uint8_t>{0, 1, 3}) {
-    Member some = follower_of_two(3, rank);
-    some.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
-    EXPECT_EQ(some.deadline_us() - some.now_us(), rank * kCandidateRankUs);
-    const Output out = some.tick_next();
-    EXPECT_EQ(said<RequestVote>(out, 1).at(0).gone,
-              (Process{.identity = server_id(2), .incarnation = Incarnation(7)}));
-  }
-}
-
-TEST(ProofOfDeath, OnlyOfTheLeaderAndOfItsPresentLife) {
-  Member three = follower_of_two(3, 0);
-  three.step(PeerGone{.identity = server_id(4), .incarnation = Incarnation(7)});
-  three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(6)});
-  EXPECT_GE(three.deadline_us() - three.now_us(), kElectionTimeoutMinUs);
-  EXPECT_EQ(three.core().leader(), server_id(2));
-}
-
-TEST(ProofOfDeath, AVoterBelievesNobodyElse) {
-  Member three = follower_of_two(3, 1);
-  EXPECT_TRUE(three.hear(1, with_proof(ask_pre_vote(2, 1, 1))).sends.empty())
-      << "its own proof may be a moment away";
-  EXPECT_EQ(three.core().leader(), server_id(2));
-  EXPECT_FALSE(said<VoteReply>(three.hear(4, ask_pre_vote(2, 1, 1)), 4).at(0).granted)
-      << "without any proof it is refused at once";
-  const Output out = three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
-  EXPECT_TRUE(said<VoteReply>(out, 1).at(0).granted);
-  EXPECT_TRUE(said<VoteReply>(out, 4).empty());
-}
-
-TEST(ProofOfDeath, ALeaderThatIsHeardOfAgainEndsTheWait) {
-  Member three = follower_of_two(3, 1);
-  three.hear(1, with_proof(ask_pre_vote(2, 1, 1)));
-  three.hear(2, append_after(1, 1, 1, {}), 7);
-  const Output out = three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
-  EXPECT_TRUE(said<VoteReply>(out, 1).empty());
-}
-
-TEST(ProofOfDeath, WhatComesLongAfterDisprovesIt) {  // a network may reject without a death
-  Member three = follower_of_two(3, 1);
-  three.step(PeerGone{.identity = server_id(4), .incarnation = Incarnation(7)});
-  three.wait(kGoneDoubtUs - 1);
-  EXPECT_TRUE(three.hear(4, ask_pre_vote(2, 9, 9), 7).sends.empty());
-  three.wait(1);
-  EXPECT_TRUE(said<VoteReply>(three.hear(4, ask_pre_vote(2, 9, 9), 7), 4).at(0).granted);
-}
-
-TEST(ProofOfDeath, LateMessagesOfTheDeadDoNotBringItBack) {
-  Member three = follower_of_two(3, 4);
-  three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
-  const uint64_t deadline = three.deadline_us();
-  three.hear(2, append_after(1, 1, 1, {1}), 7);
-  EXPECT_EQ(three.core().last_index(), Index(2)) << "what it sent is worth having";
-  EXPECT_EQ(three.deadline_us(), deadline);
-  three.persist();
-  EXPECT_TRUE(said<VoteReply>(three.hear(1, ask_pre_vote(2, 9, 1)), 1).at(0).granted);
-}
-
-TEST(ProofOfDeath, WhoLetsAnotherStandWaitsForIt) {
-  Member three = follower_of_two(3, 1);
-  three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
-  three.hear(1, with_proof(ask_pre_vote(2, 1, 1)));
-  EXPECT_EQ(three.deadline_us() - three.now_us(), kCandidateGraceUs);
-}
-
-TEST(ProofOfDeath, TheDeadGetNoVotes) {
-  Member three = follower_of_two(3, 1);
-  three.step(PeerGone{.identity = server_id(1), .incarnation = Incarnation(2)});
+TEST(Election, ACandidateTrustsNothingOfTheLeaderBefore) {  // 3.5: the next one may cut it
+  Member three = member(3, {1, 1});
+  three.hear(1, append_after(3, 1, 1, {}));
   three.wait(kElectionTimeoutMaxUs);
-  EXPECT_TRUE(three.hear(1, ask_pre_vote(2, 9, 1), 2).sends.empty());
-  EXPECT_EQ(three.hear(1, ask_pre_vote(2, 9, 1), 3).sends.size(), 1U);
+  three.tick();
+  three.hear(2, three.grant(true));
+  ASSERT_EQ(three.core().term(), Term(2));
+  EXPECT_TRUE(three.core().leader().none());
+  three.persist();
+  const Output out = three.hear(1, append_after(2, 1, 2, {2}));
+  EXPECT_FALSE(out.fatal);
+  EXPECT_EQ(out.truncate_from, Index(3));
+}
+
+TEST(Election, WhatWaitsForTheDiskEndsWithItsTerm) {  // 3.3
+  Member three = member(3);
+  three.hear(1, ask_vote(2, 1, 1));
+  three.hear(2, append_after(1, 1, 5, {}));
+  const Output followed = three.persist();
+  EXPECT_TRUE(said<VoteReply>(followed, 1).empty());
+  EXPECT_EQ(said<AppendReply>(followed, 2).size(), 1U);
+  Member other = member(3);
+  other.hear(1, ask_vote(2, 1, 1));
+  other.wait(kElectionTimeoutMaxUs);
+  other.tick();
+  other.hear(2, other.grant(true));
+  ASSERT_EQ(other.core().term(), Term(3));
+  const Output stood = other.persist();
+  EXPECT_TRUE(said<VoteReply>(stood, 1).empty());
+  EXPECT_EQ(said<RequestVote>(stood, 1).size(), 1U);
+}
+
+TEST(Election, WhoNeverLeadsDoesIfItIsAlone) {  // design 4: rather than nobody
+  CoreOptions options = options_of(1, voters_to(1));
+  options.never_lead = true;
+  Member one(std::move(options));
+  one.tick();
+  one.persist();
+  EXPECT_EQ(one.core().role(), Role::leader);
+}
+
+TEST(Election, TimeoutsOfNoLeaderAreCountedAnewOnceOneIsHeardOf) {  // design 4
+  CoreOptions options = options_of(1, voters_to(3));
+  options.never_lead = true;
+  Member one(std::move(options));
+  one.tick();
+  for (int i = 1; i < 3; ++i) one.tick_next();
+  one.hear(2, append_after(1, 1, 1, {}));
+  for (int i = 1; i < 3; ++i) {
+    one.tick_next();
+    EXPECT_EQ(one.core().role(), Role::follower) << i;
+  }
+  one.tick_next();
+  EXPECT_EQ(one.core().role(), Role::candidate);
+}
+
+TEST(Election, ASecondLeaderOfATermIsNotFollowed) {  // 3.2: there cannot be one
+  Member three = member(3);
+  three.hear(1, append_after(1, 1, 1, {}));
+  EXPECT_TRUE(three.hear(2, append_after(1, 1, 1, {1})).sends.empty());
+  EXPECT_EQ(three.core().leader(), server_id(1));
+  EXPECT_EQ(three.core().last_index(), Index(1));
+  Member one = member(1);
+  one.elect({2});
+  one.hear(3, append_after(1, 1, 2, {2, 2}));
+  EXPECT_EQ(one.core().role(), Role::leader);
+  EXPECT_EQ(one.core().last_index(), Index(2));
+}
+
+TEST(Election, NobodyHearsItself) {
+  Member three = member(3);
+  three.hear(3, append_after(1, 1, 5, {5}));
+  EXPECT_EQ(three.core().term(), Term(1));
+  EXPECT_TRUE(three.core().leader().none());
 }
 
 }  // namespace

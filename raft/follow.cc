@@ -114,7 +114,7 @@ bool Core::take_entries(Append& append, Output& out) {
       }
     } else {
       // Memory is bounded even if applying is slower than the log; the leader comes again.
-      if (log_.bytes_between(applied_ + 1, last_index()) > kUnappliedBytesMax) break;
+      if (full()) break;
       if (ours) truncate_from(entry.index, out);
       take_entry(std::move(entry), out);
     }
@@ -160,7 +160,6 @@ void Core::contradict(const LogPosition& theirs, Output& out) {
 void Core::follow_commit(Index commit) { commit_ = std::max(commit_, std::min(commit, verified_)); }
 
 void Core::reply_to_leader(const LogPosition& refused) {
-  reply_due_ = false;
   AppendReply reply{.term = term(),
                     .accepted = refused.index.value() == 0,
                     .counts = trust_ == LogTrust::sound,

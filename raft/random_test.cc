@@ -196,7 +196,7 @@ class RarePlaces : public testing::Environment {
           "raft: a leader without a quorum stepped down", "raft: a log is trusted again",
           "raft: a reluctant leader hands over", "raft: a snapshot replaced the log",
           "raft: a transfer was given up", "raft: doubtful logs elected a leader unanimously",
-          "raft: the leader's process was proven gone", "raft: the pull of a snapshot resumed"}) {
+          "raft: the leader's process was proven gone"}) {
       EXPECT_GT(Probe::reached(name), 0U) << name;
     }
   }

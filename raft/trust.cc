@@ -19,9 +19,9 @@ void Core::begin_doubt(LogTrust trust, Index doubtful_to) {
   }
   trust_ = trust;
   doubtful_to_ = doubtful_to;
-  // The vote of this term may be among what was lost. Voting for ourselves, without standing, keeps
-  // us from giving it again, also after another restart.
-  if (hard_state_.vote.none()) {
+  // The vote of this term may be among what was lost below a marker. Voting for ourselves, without
+  // standing, keeps us from giving it again, also after another restart.
+  if (trust == LogTrust::repairing && hard_state_.vote.none()) {
     hard_state_.vote = self_;
     promise_dirty_ = true;
   }
@@ -33,13 +33,10 @@ void Core::hear_for_trust(const LeaderHead& head) {
   if (trust_ == LogTrust::sound || settle_at_ || head.receiver != incarnation_) return;
   settle_at_ =
       trust_ == LogTrust::doubtful ? std::min(doubtful_to_, head.last_index) : head.last_index;
-  // With the log a newer term may have been lost, and with it the knowledge that this leader is no
-  // longer one. It is, if it commits something new without us: a majority of the others follows it.
-  if (trust_ == LogTrust::repairing && !two_voters()) settle_at_ = *settle_at_ + 1;
 }
 
 /// The one other voter is in every majority: whatever we helped to commit, or to elect, it knows
-/// of.
+/// of. To be asked once we hold the leader's log: our own may lack a configuration.
 bool Core::two_voters() const {
   return !configuration().joint() && configuration().voters.size() == 2;
 }
@@ -47,7 +44,9 @@ bool Core::two_voters() const {
 void Core::settle_if_caught_up() {
   if (trust_ == LogTrust::sound || !settle_at_) return;
   if (std::min(durable_, verified_) < *settle_at_) return;
-  if (trust_ == LogTrust::repairing && !two_voters() && commit_ < *settle_at_) return;
+  // With the log a newer term may have been lost, and with it the knowledge that this leader is no
+  // longer one. It is, if it commits something new without us: a majority of the others follows it.
+  if (trust_ == LogTrust::repairing && !two_voters() && commit_ <= *settle_at_) return;
   settle();
   if (!leader_.none()) reply_to_leader({});
 }

@@ -77,6 +77,7 @@ Result<void> Cluster::build() {
       SnapshotFetch::Hooks{
           .post = [this](const Identity& to,
                          std::string payload) { post(to, true, std::move(payload)); },
+          .others = [this] { return reachable_others(); },
           .begin_install =
               [this](const raft::SnapshotPoint& point) { return begin_install(point); },
           .installed =
@@ -247,6 +248,14 @@ void Cluster::on_fetch_snapshot(const raft::FetchSnapshot& wanted) {
     fetch_->stop();
   }
   fetch_->want(wanted.from, wanted.point);
+}
+
+std::vector<Identity> Cluster::reachable_others() const {
+  std::vector<Identity> others;
+  for (const transport::PeerInfo& peer : mesh_->peers()) {
+    if (peer.up) others.push_back(peer.identity);
+  }
+  return others;
 }
 
 void Cluster::on_snapshot_wanted() { snapshotter_->want_one(); }

@@ -158,6 +158,7 @@ class Cluster final : private ReplicaHost,
   void on_quarantine(const Identity& from, const Quarantine& quarantine);
   void enter_quarantine(const Identity& source, const DigestAt& majority);
   void fetch_state(const Identity& source);
+  std::vector<Identity> reachable_others() const;
   void mind_quarantine();
   void submit_own(const core::BodyView& body, uint64_t cookie);
 

@@ -260,7 +260,8 @@ void Cluster::mind_quarantine() {
   if (!quarantined_) return;
   if (trusted_from_ == Index()) {
     const Identity& leader = replica_->core().leader();
-    if (!fetch_->running() && !leader.none() && leader != self_ && !stopping_) {
+    const bool idle = !fetch_->running() || fetch_->stalled();
+    if (idle && !leader.none() && leader != self_ && !stopping_) {
       PROBE("cluster: a quarantined server asked for the state again");
       fetch_state(leader);
     }

@@ -22,10 +22,13 @@ constexpr uint64_t kReconcileEveryUs = 100'000;   ///< the leader looks at the s
 constexpr size_t kDigestsKept = 8;     ///< the newest, of each kDigestEveryIndexes-th index
 constexpr size_t kSnapshotWindow = 4;  ///< chunks asked for and not yet here
 constexpr uint64_t kSnapshotRetryUs = 400'000;  ///< a chunk that does not come is asked for again
-constexpr uint64_t kSnapshotGiveUpUs = 5'000'000;  ///< then another source is taken
-constexpr size_t kSnapshotReadersMax = 4;          ///< other servers served at once
+constexpr uint64_t kSnapshotSourceUs = 1'000'000;   ///< none came: another server is asked
+constexpr uint64_t kSnapshotGiveUpUs = 5'000'000;   ///< none from anybody: a newer one is begun
+constexpr uint64_t kSnapshotForgetUs = 60'000'000;  ///< nobody ever goes on: what came is dropped
+constexpr size_t kSnapshotReadersMax = 4;           ///< other servers served at once
 
 static_assert(kForwardRetryUs < kUnknownAfterUs / 10);
+static_assert(kSnapshotRetryUs < kSnapshotSourceUs && kSnapshotSourceUs < kSnapshotGiveUpUs);
 static_assert(kForwardWindowBytes >= 2 * kForwardBytesMax);
 static_assert(kHealthEveryUs < kElectionTimeoutMinUs);
 

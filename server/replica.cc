@@ -254,7 +254,7 @@ void Replica::submit(const core::BodyView& body, std::string_view principal,
 // Decided before anything enters the log: whatever was accepted can always be applied and
 // replicated.
 Result<void> Replica::admit(size_t bytes, bool may_use_reserve) const {
-  if (proposed_bytes_ + bytes > kProposedBytesMax ||
+  if (core_.full() || proposed_bytes_ + bytes > kProposedBytesMax ||
       core_.last_index() - machine_->applied() >= kProposedEntriesMax) {
     return fail(Code::busy, "the leader has " +
                                 std::to_string(core_.last_index() - machine_->applied()) +
@@ -285,11 +285,11 @@ void Replica::collect_own() {
   }
 }
 
-// While leadership is handed over the log takes nothing: what was collected waits, as nobody may be
-// found to take over. If somebody is, or this server leads no longer for another reason, the
-// writers hear of it when the next leader's first entry is applied.
+// While leadership is handed over, or too much is not applied yet, the log takes nothing: what was
+// collected waits, as nobody may be found to take over. If somebody is, or this server leads no
+// longer for another reason, the writers hear of it when the next leader's first entry is applied.
 void Replica::propose_batch() {
-  if (proposals_.empty() || core_.transferring()) return;
+  if (proposals_.empty() || core_.transferring() || core_.full()) return;
   size_t bytes = 0;
   for (const raft::Proposal& proposal : proposals_) bytes += proposal.payload.size();
   const raft::Output out = step(raft::Propose{.proposals = std::exchange(proposals_, {})});

@@ -34,7 +34,8 @@ class Network {
 
 class Node final : private ReplicaHost {
  public:
-  Node(Network& network, const Identity& self) : network_(network), self_(self) {
+  Node(Network& network, const Identity& self, const raft::Retention& retention = {})
+      : network_(network), self_(self) {
     const raft::Configuration both{.voters = {kA, kB}, .old_voters = {}};
     EXPECT_TRUE(storage::Storage::create(disk_, {.cluster = kCluster, .identity = self}, both,
                                          storage::kTestOptions));
@@ -55,6 +56,7 @@ class Node final : private ReplicaHost {
     core.last_index = recovered.last_index;
     core.last_term = recovered.last_term;
     core.applied = (*machine)->applied();
+    core.retention = retention;
     core.now_us = network.clock.now_us();
     replica_ = std::make_unique<Replica>(
         network.clock, *storage_, std::move(*machine), raft::Core::make(std::move(core)),
@@ -120,6 +122,10 @@ struct Client final : door::WriteCompletion {
 };
 
 class ReplicaTest : public testing::Test {
+ public:
+  explicit ReplicaTest(const raft::Retention& retention = {})
+      : a_(network_, kA, retention), b_(network_, kB, retention) {}
+
  protected:
   void SetUp() override {
     ASSERT_TRUE(network_.clock.run_until_done(
@@ -136,8 +142,8 @@ class ReplicaTest : public testing::Test {
   }
 
   Network network_;
-  Node a_{network_, kA};
-  Node b_{network_, kB};
+  Node a_;
+  Node b_;
   Node* leader_ = nullptr;
   Node* follower_ = nullptr;
   Client client_;
@@ -182,6 +188,47 @@ TEST_F(ReplicaTest, ALongInstallationCostsNoLeader) {
   follower_->replica().abort_install();
   run_for(1'000'000);
   EXPECT_EQ(client_.outcomes.at(1), Kind::applied);
+}
+
+/// Hardly anything may be in the log without being applied.
+class FullLogTest : public ReplicaTest {
+ public:
+  FullLogTest() : ReplicaTest({.unapplied_bytes = 100}) {}
+};
+
+TEST_F(FullLogTest, AWriteThatTheLogCannotTakeIsRefusedAtOnce) {
+  leader_->replica().begin_install();  // nothing is applied
+  write(*leader_, 1);
+  write(*leader_, 2);
+  run_for(10'000);
+  ASSERT_TRUE(leader_->replica().core().full());
+  write(*leader_, 3);
+  write(*follower_, 4);
+  run_for(10'000);
+  const std::map<uint64_t, Kind> refused{{3, Kind::refused}, {4, Kind::refused}};
+  EXPECT_EQ(client_.outcomes, refused);
+  leader_->replica().abort_install();
+  run_for(100'000);
+  EXPECT_EQ(client_.outcomes.at(1), Kind::applied);
+  EXPECT_EQ(client_.outcomes.at(2), Kind::applied);
+  write(*leader_, 5);
+  run_for(100'000);
+  EXPECT_EQ(client_.outcomes.at(5), Kind::applied);
+}
+
+// The log became full between the two: the leader's own entry came first.
+TEST_F(FullLogTest, AWriteThatWasTakenAndFindsTheLogFullWaits) {
+  const Identity newcomer = storage::test_identity(0x0C);
+  network_.deaf[newcomer] = true;
+  write(*follower_, 1);
+  run_for(0);
+  network_.clock.at(network_.clock.now_us() + kWireUs, [&] {
+    EXPECT_TRUE(leader_->replica().change_voters({kA, kB, newcomer}));
+    EXPECT_TRUE(leader_->replica().core().full());
+  });
+  run_for(100'000);
+  const std::map<uint64_t, Kind> done{{1, Kind::applied}};
+  EXPECT_EQ(client_.outcomes, done);
 }
 
 TEST_F(ReplicaTest, NoSnapshotIsBegunOfAMachineThatIsAboutToGo) {

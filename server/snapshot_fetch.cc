@@ -1,8 +1,10 @@
 #include "server/snapshot_fetch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/probe.h"
+#include "server/cluster_limits.h"
 
 namespace doozer::server {
 
@@ -20,33 +22,64 @@ SnapshotFetch::~SnapshotFetch() {
 
 void SnapshotFetch::want(const Identity& from, const raft::LogPosition& point) {
   if (installing_) return;
-  if (source_) {
-    // A newer one is wanted only if what is being fetched would not do.
-    const bool silent = clock_.now_us() - progress_us_ >= kSnapshotRetryUs;
-    if (header_ && header_->point.index >= point.index) {
-      if (*source_ != from && silent && !end_) {
-        PROBE("snapshot_fetch: another source went on");
-        source_ = from;
-        progress_us_ = clock_.now_us();
-        ask(next_);
-      }
-      return;
-    }
-    if (!header_ && wanted_ == point && (*source_ == from || !silent)) return;
-  }
+  const bool again = source_ && told_ == point;
+  told_by_ = from;
+  told_ = point;
+  if (source_ && goes_on(from, point)) return;
+  const bool silent = clock_.now_us() - progress_us_ >= kSnapshotRetryUs;
+  if (again && !header_ && (*source_ == from || !silent)) return;
   if (!source_) began_us_ = clock_.now_us();
-  source_ = from;
   wanted_ = point;
   drop_image();
   progress_us_ = clock_.now_us();
-  ask(0);
+  go_on_at(from);
   arm_timer();
 }
 
+/// Is what was begun still worth its end, when this is wanted? (A state of term 0 must not be
+/// older.)
+bool SnapshotFetch::goes_on(const Identity& from, const raft::LogPosition& point) {
+  if (!header_) return false;
+  const uint64_t idle = clock_.now_us() - progress_us_;
+  const bool the_same = under_way() == point;
+  const bool any_state = point.term == Term();
+  if (any_state && header_->point.index < point.index) return false;
+  if (!the_same && !any_state) return idle < kSnapshotGiveUpUs;
+  without_.erase(from);
+  if (*source_ != from && idle >= kSnapshotRetryUs && !end_) {
+    PROBE("snapshot_fetch: another source went on");
+    go_on_at(from);
+  }
+  return true;
+}
+
+raft::LogPosition SnapshotFetch::under_way() const {
+  if (!header_) return wanted_;
+  return {.index = header_->point.index, .term = header_->point.term};
+}
+
+/// Turns to the next server that may have the very same one; false if there is none.
+bool SnapshotFetch::next_source() {
+  if (under_way().term == Term()) return false;
+  std::vector<Identity> others = hooks_.others();
+  std::erase_if(others, [this](const Identity& other) { return without_.contains(other); });
+  if (others.empty()) return false;
+  auto next = std::upper_bound(others.begin(), others.end(), *source_);
+  if (next == others.end()) next = others.begin();
+  if (*next == *source_) return false;
+  if (header_) PROBE("snapshot_fetch: another source went on");
+  go_on_at(*next);
+  return true;
+}
+
+void SnapshotFetch::go_on_at(const Identity& source) {
+  source_ = source;
+  source_since_us_ = clock_.now_us();
+  ask(next_);
+}
+
 void SnapshotFetch::ask(uint64_t first) {
-  const raft::LogPosition which =
-      header_ ? raft::LogPosition{.index = header_->point.index, .term = header_->point.term}
-              : wanted_;
+  const raft::LogPosition which = under_way();
   asked_to_ = first + kSnapshotWindow;
   hooks_.post(
       *source_,
@@ -64,23 +97,25 @@ void SnapshotFetch::arm_timer() {
 
 void SnapshotFetch::on_timer() {
   if (!source_ || installing_) return;
-  const uint64_t idle = clock_.now_us() - progress_us_;
-  if (idle >= kSnapshotGiveUpUs) {
+  const uint64_t now_us = clock_.now_us();
+  if (now_us - progress_us_ >= kSnapshotForgetUs) {
     PROBE("snapshot_fetch: a source fell silent");
-    give_up("the source is silent");
+    give_up("nobody sends more of it");
     return;
   }
-  if (idle >= kSnapshotRetryUs && !end_ && !waiting_.contains(next_)) {
+  if (now_us - progress_us_ >= kSnapshotRetryUs && !end_ && !waiting_.contains(next_)) {
     PROBE("snapshot_fetch: chunks were asked for again");
-    ask(next_);
+    const uint64_t since_us = std::max(progress_us_, source_since_us_);
+    const bool turns = now_us - since_us >= kSnapshotSourceUs && next_source();
+    if (!turns) ask(next_);
   }
   arm_timer();
 }
 
 void SnapshotFetch::on_chunk(const Identity& from, const SnapshotChunk& chunk) {
-  if (!source_ || from != *source_ || installing_) return;
+  if (!source_ || installing_) return;
   if (!header_) {
-    if (chunk.number != 0 || chunk.head.empty()) return;
+    if (from != *source_ || chunk.number != 0 || chunk.head.empty()) return;
     auto header = decode_snapshot_head(chunk.head);
     if (!header || header->point.index != chunk.index || header->point.term != chunk.term) {
       give_up("its head does not read");
@@ -102,11 +137,14 @@ void SnapshotFetch::on_chunk(const Identity& from, const SnapshotChunk& chunk) {
 void SnapshotFetch::on_gone(const Identity& from, const SnapshotGone& gone) {
   if (!source_ || from != *source_ || installing_) return;
   if (gone.term == Term()) return;  // it takes one; the timer asks again
-  if (header_ && (gone.index != header_->point.index || gone.term != header_->point.term)) return;
+  const raft::LogPosition which = under_way();
+  if (gone.index != which.index || gone.term != which.term) return;
+  without_.insert(from);
+  if (next_source()) return;
   PROBE("snapshot_fetch: the snapshot went away while it was fetched");
   drop_image();
-  wanted_.term = Term();  // the newest will do
-  ask(0);
+  wanted_ = {.index = told_.index, .term = Term()};  // the newest will do
+  go_on_at(told_by_);
 }
 
 void SnapshotFetch::begin(const storage::SnapshotHeader& received) {
@@ -136,6 +174,7 @@ void SnapshotFetch::consume() {
     std::string bytes = std::move(found->second);
     waiting_.erase(found);
     ++next_;
+    progress_us_ = clock_.now_us();
     if (auto taken = take(std::move(bytes)); !taken) {
       give_up(taken.error().message);
       return;
@@ -205,6 +244,10 @@ void SnapshotFetch::give_up(std::string_view why) {
   drop_image();
 }
 
+bool SnapshotFetch::stalled() const {
+  return source_ && !installing_ && clock_.now_us() - progress_us_ >= kSnapshotGiveUpUs;
+}
+
 void SnapshotFetch::stop() {
   if (installing_ || !source_) return;
   source_.reset();
@@ -216,6 +259,7 @@ void SnapshotFetch::drop_image() {
   if (machine_ != nullptr) hooks_.discard(std::move(machine_));
   writer_.reset();
   header_.reset();
+  without_.clear();
   waiting_.clear();
   end_.reset();
   next_ = 0;

@@ -1,7 +1,12 @@
-// Pulls a snapshot from another server, into a new machine and onto this disk at once, and has it
-// installed (design section 4, "Snapshots are pulled"). A lost chunk is asked for again; a source
-// that is silent, or has lost the snapshot, is replaced by the next one told, and what was fetched
-// of the same snapshot is kept.
+// Pulls a snapshot from other servers, into a new machine and onto this disk at once, and has it
+// installed (design section 4, "Snapshots are pulled").
+//
+// Snapshots of one index and term have the same bytes wherever they are (docs/image-format.md), and
+// the digests are compared at the end. So a lost chunk is asked for again, and where one source
+// falls silent, or has lost the snapshot, any other server that has it goes on. What was begun is
+// pulled to its end, however often a newer one is offered meanwhile: at a slow link each would be
+// outdated before it is whole. Only if nobody goes on with it for kSnapshotGiveUpUs another one is
+// begun.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +14,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "base/types.h"
@@ -24,6 +31,8 @@ class SnapshotFetch {
  public:
   struct Hooks {
     std::function<void(const Identity& to, std::string payload)> post;
+    /// Who could be asked just now, in the order of their identities, without this server.
+    std::function<std::vector<Identity>()> others;
     /// Right before machine and log are replaced: is it still wanted? From then on, if so, the
     /// replica appends nothing until `installed` or `failed`.
     std::function<bool(const raft::SnapshotPoint&)> begin_install;
@@ -46,11 +55,17 @@ class SnapshotFetch {
   /// Goes on with what waited for the disk.
   void turn_end();
   bool running() const { return source_.has_value(); }
+  /// Nothing has come for long: want() may tell of a better source.
+  bool stalled() const;
   bool installing() const { return installing_; }
   /// Gives up what is under way (but not an installation).
   void stop();
 
  private:
+  bool goes_on(const Identity& from, const raft::LogPosition& point);
+  raft::LogPosition under_way() const;
+  bool next_source();
+  void go_on_at(const Identity& source);
   void ask(uint64_t first);
   void arm_timer();
   void on_timer();
@@ -69,10 +84,14 @@ class SnapshotFetch {
   Hooks hooks_;
   Logger logger_;
   // Volatile.
-  std::optional<Identity> source_;
-  raft::LogPosition wanted_;
+  std::optional<Identity> source_;  ///< who is asked; none: nothing is under way
+  raft::LogPosition wanted_;        ///< asked for, until a header comes
+  Identity told_by_;                ///< the newest want(), and
+  raft::LogPosition told_;          ///< what it said
+  std::set<Identity> without_;      ///< asked in vain for what is under way
   uint64_t began_us_ = 0;
   uint64_t progress_us_ = 0;
+  uint64_t source_since_us_ = 0;
   env::TimerId timer_ = 0;
   std::optional<storage::SnapshotHeader> header_;  ///< of the one that is being fetched
   std::unique_ptr<core::Machine> machine_;

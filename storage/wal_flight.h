@@ -18,6 +18,7 @@ struct WalWriter::Flight {
   uint64_t started_us = 0;
   uint64_t tag = 0;
   bool marker_only = false;
+  bool promises = false;
   bool reuse = false;       ///< the buffer; else the lane frees it, which costs more than it seems
   bool turns_over = false;  ///< into the next segment:
   std::unique_ptr<env::File> file;

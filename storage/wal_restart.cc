@@ -71,8 +71,13 @@ void WalWriter::restarted(const Flight& flight, Result<void> result) {
     provisional_ = false;
     marked_ = true;
     drop_stale_segment();
+    // The new header repeats what was promised, and was synced before the file got its name.
+    unvouched_ = false;
   }
+  const uint64_t vouched_tag = unvouched_ ? 0 : std::exchange(unvouched_tag_, 0);
   end_restart(std::move(result));
+  vouch_if_needed();
+  if (vouched_tag != 0) tell(vouched_tag);
   prepare_if_needed();
   if (flying_ == nullptr && !marked_ && idle_timer_ == 0) {
     arm_idle_timer(clock_.now_us() + kIdleMarkerUs);

@@ -94,6 +94,7 @@ void WalWriter::append(const raft::Entry& entry) {
       .index = entry.index, .term = entry.term, .kind = entry.kind, .payload = entry.payload};
   CHECK(shape_.apply(view).has_value());
   append_entry(batch.bytes, entry.index, entry.term, entry.kind, entry.payload);
+  if (entry.kind == raft::EntryKind::configuration) batch.promises = true;
   record_added(batch);
 }
 
@@ -128,10 +129,12 @@ void WalWriter::note_state(DurableState state) {
   }
   // What the log begins behind is in a snapshot.
   state.raft.commit = std::max(state.raft.commit, shape_.first_index() - 1);
+  const raft::HardState before = shape_.state().raft;
   if (state == shape_.state()) return;
   Batch& batch = open_batch(kSmallRecordBytes);
   CHECK(shape_.apply(state).has_value());
   append_hard_state(batch.bytes, state);
+  if (state.raft.term != before.term || state.raft.vote != before.vote) batch.promises = true;
   record_added(batch);
 }
 
@@ -194,6 +197,7 @@ void WalWriter::kick() {
   flight->size = size;
   flight->last_index = batch.last_index;
   flight->tag = batch.tag;
+  flight->promises = batch.promises;
   flight->bytes = std::move(batch.bytes);
   if (turns_over) {
     flight->header = {.cluster = owner_.cluster,
@@ -278,9 +282,15 @@ void WalWriter::landed(const std::shared_ptr<Flight>& flight, Result<void> resul
   marked_ = flight->marker_only;
   last_landed_us_ = now_us;
   if (flight->reuse) buffers_.give(std::move(flight->bytes));
+  // Its marker, or the link in its segment's header, vouches for all that came before.
+  const uint64_t vouched_tag = std::exchange(unvouched_tag_, 0);
+  unvouched_ = flight->promises;
+  if (unvouched_) unvouched_tag_ = flight->tag;
+  const uint64_t tag = unvouched_ ? vouched_tag : std::max(vouched_tag, flight->tag);
   kick();
+  vouch_if_needed();
   if (flying_ == nullptr && !marked_ && idle_timer_ == 0) arm_idle_timer(now_us + kIdleMarkerUs);
-  if (flight->tag != 0) tell(flight->tag);
+  if (tag != 0) tell(tag);
   if (on_progress_) on_progress_();
   settle_quiesce();
 }
@@ -439,15 +449,23 @@ void WalWriter::idle_check() {
     arm_idle_timer(due_us);
     return;
   }
-  write_idle_marker();
+  PROBE("wal: idle marker");
+  write_marker();
 }
 
-void WalWriter::write_idle_marker() {
+/// If nothing newer is on its way already.
+void WalWriter::vouch_if_needed() {
+  if (!unvouched_ || flying_ != nullptr) return;
+  PROBE("wal: a marker vouches for a promise");
+  CHECK(offset_ + kSectorBytes <= file_bytes_);
+  write_marker();
+}
+
+void WalWriter::write_marker() {
   if (offset_ + kSectorBytes > file_bytes_) {
     marked_ = true;
     return;
   }
-  PROBE("wal: idle marker");
   auto flight = std::make_shared<Flight>();
   flight->bytes = buffers_.take(0);
   begin_batch(flight->bytes);
@@ -469,7 +487,7 @@ void WalWriter::settle_quiesce() {
   if (!dead_) {
     const bool wanted = !queue_.empty() && queue_.front().flushed;
     if (flying_ != nullptr || wanted || restarting()) return;
-    if (!marked_) write_idle_marker();
+    if (!marked_) write_marker();
     if (!marked_) return;
   }
   for (auto& done : std::exchange(quiescing_, {})) done();

@@ -107,8 +107,9 @@ class WalWriter {
  private:
   struct Batch {
     std::string bytes;
-    uint64_t tag = 0;      ///< of the newest flush() that this batch completes; 0: none
-    bool flushed = false;  ///< may go
+    uint64_t tag = 0;       ///< of the newest flush() that this batch completes; 0: none
+    bool flushed = false;   ///< may go
+    bool promises = false;  ///< changes term, vote or configuration: see unvouched_
     DurableState state_before;
     Index first_index;  ///< of the next entry before this batch
     Term previous_term;
@@ -139,7 +140,8 @@ class WalWriter {
   void tell(uint64_t tag);
   void arm_idle_timer(uint64_t when_us);
   void idle_check();
-  void write_idle_marker();
+  void write_marker();
+  void vouch_if_needed();
   void settle_quiesce();
 
   // Fixed after construction.
@@ -170,6 +172,10 @@ class WalWriter {
   uint64_t file_bytes_ = 0;
   bool provisional_ = true;  ///< the segment was made at start and is not all zeros: leave it soon
   bool marked_ = false;      ///< a marker vouches for the last batch
+  /// The last batch changed term, vote or configuration. That is told once something newer vouches
+  /// for it: if it were lost then, that would be corruption, and never be taken for a torn tail.
+  bool unvouched_ = false;
+  uint64_t unvouched_tag_ = 0;  ///< to be told then
   std::vector<SegmentInfo> segments_;
   std::vector<std::string> left_behind_;
   uint64_t number_max_ = 0;
