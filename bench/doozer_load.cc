@@ -130,6 +130,8 @@ class Load {
       request.verb = static_cast<int32_t>(wire::Verb::set);
       request.value = value_;
       request.rev = -1;
+      // Too much is sent on purpose: what became of each is to be told, not a connection closed.
+      if (!closed_loop()) request.mode = wire::kModeTellMore;
     } else if (op == "nop") {
       request.verb = static_cast<int32_t>(wire::Verb::nop);
       request.path = std::nullopt;
@@ -142,14 +144,14 @@ class Load {
     }
     wire::append_request(request, out);
   }
-  void done(uint64_t began_us, bool failed) {
+  void done(uint64_t began_us, bool failed, bool unknown) {
     if (filling_) {
       ++filled_;
       return;
     }
     if (!measuring_) return;
     if (failed) {
-      ++errors_;
+      ++(unknown ? unknown_ : errors_);
       return;
     }
     latencies_.add(loop_.now_us() - began_us);
@@ -219,16 +221,17 @@ class Load {
             ? "{\"operation\":\"%s\",\"connections\":%zu,\"in_flight\":%zu,\"value_bytes\":%zu,"
               "\"per_second\":%.0f,\"p50_us\":%llu,\"p90_us\":%llu,\"p99_us\":%llu,"
               "\"p999_us\":%llu,\"max_us\":%llu,\"server_cpu_us_per_op\":%.2f,"
-              "\"load_cpu_us_per_op\":%.2f,\"errors\":%llu}\n"
+              "\"load_cpu_us_per_op\":%.2f,\"errors\":%llu,\"unknown\":%llu}\n"
             : "%-6s %5zu connections %6zu in flight %7zu bytes: %9.0f/s  p50 %llu  p90 %llu  p99 "
               "%llu  p99.9 %llu  max %llu us  server %.2f us CPU/op  load %.2f us CPU/op  errors "
-              "%llu\n";
+              "%llu  unknown %llu\n";
     const auto u = [](uint64_t v) { return static_cast<unsigned long long>(v); };
-    std::printf(
-        format, options_.operation.c_str(), options_.connections, options_.in_flight,
-        options_.value_bytes, per_second, u(latencies_.quantile(0.5)), u(latencies_.quantile(0.9)),
-        u(latencies_.quantile(0.99)), u(latencies_.quantile(0.999)), u(latencies_.max()),
-        static_cast<double>(servers_us) / count, static_cast<double>(own_us) / count, u(errors_));
+    std::printf(format, options_.operation.c_str(), options_.connections, options_.in_flight,
+                options_.value_bytes, per_second, u(latencies_.quantile(0.5)),
+                u(latencies_.quantile(0.9)), u(latencies_.quantile(0.99)),
+                u(latencies_.quantile(0.999)), u(latencies_.max()),
+                static_cast<double>(servers_us) / count, static_cast<double>(own_us) / count,
+                u(errors_), u(unknown_));
   }
 
   const LoadOptions& options_;
@@ -242,6 +245,7 @@ class Load {
   uint64_t next_key_ = 0;
   uint64_t filled_ = 0;
   uint64_t errors_ = 0;
+  uint64_t unknown_ = 0;
   uint64_t next_due_us_ = 0;
   double carried_us_ = 0;
   size_t next_connection_ = 0;
@@ -299,7 +303,8 @@ size_t Connection::take_frame(std::string_view bytes) {
     if (tag < 0 || static_cast<size_t>(tag) >= began_us_.size()) die("an answer to nothing");
     --in_flight_;
     free_tags_.push_back(tag);
-    load_.done(began_us_[static_cast<size_t>(tag)], answer->err_code.has_value());
+    load_.done(began_us_[static_cast<size_t>(tag)], answer->err_code.has_value(),
+               answer->outcome == wire::kOutcomeUnknown);
     if (load_.closed_loop()) begin(load_.now_us());
   }
 }

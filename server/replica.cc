@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/probe.h"
 #include "core/command.h"
+#include "core/membership.h"
 #include "raft/message.h"
 #include "server/apply_entry.h"
 
@@ -188,6 +189,7 @@ void Replica::apply_some(uint64_t began_us) {
       break;
     }
   }
+  pace_.applied(clock_.now_us(), machine_->applied() - before, waiting());
   if (machine_->applied() != before && machine_->applied() > core_.applied()) {
     handle(step(raft::AppliedTo{machine_->applied()}));
   }
@@ -229,6 +231,13 @@ void Replica::submit(const core::BodyView& body, std::string_view principal,
                         .outcome = {.kind = Kind::read_only, .applied = {}, .error = {}}});
     return;
   }
+  if (queue_.size() >= pace_.waiting_max() && principal != core::kSystemPrincipal) {
+    PROBE("replica: more was sent than can be done");
+    telling_.push_back({.completion = &completion,
+                        .cookie = cookie,
+                        .outcome = {.kind = Kind::refused, .applied = {}, .error = crowded()}});
+    return;
+  }
   core::CommandView command;
   command.envelope.cluster_version = machine_->cluster_version();
   command.envelope.principal = principal;
@@ -251,15 +260,24 @@ void Replica::submit(const core::BodyView& body, std::string_view principal,
        .outcome = {.kind = Kind::refused, .applied = {}, .error = std::move(pushed).error()}});
 }
 
+Error Replica::crowded() const {
+  return {Code::busy, std::to_string(waiting()) + " writes (" + std::to_string(proposed_bytes_) +
+                          " bytes) are under way, as many as can be done in time; try again later"};
+}
+
+/// Writes that were submitted here or proposed, and not applied.
+size_t Replica::waiting() const {
+  const size_t proposed =
+      leading() ? static_cast<size_t>(core_.last_index() - machine_->applied()) : 0;
+  return std::max(queue_.size(), proposed);
+}
+
 // Decided before anything enters the log: whatever was accepted can always be applied and
 // replicated.
 Result<void> Replica::admit(size_t bytes, bool may_use_reserve) const {
   if (core_.full() || proposed_bytes_ + bytes > kProposedBytesMax ||
-      core_.last_index() - machine_->applied() >= kProposedEntriesMax) {
-    return fail(Code::busy, "the leader has " +
-                                std::to_string(core_.last_index() - machine_->applied()) +
-                                " writes under way (" + std::to_string(proposed_bytes_) +
-                                " bytes); try again later");
+      core_.last_index() - machine_->applied() >= pace_.waiting_max()) {
+    return fail(crowded());
   }
   if (cluster_full_ && !may_use_reserve) {
     return fail(Code::no_space,

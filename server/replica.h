@@ -27,6 +27,7 @@
 #include "server/peer_message.h"
 #include "server/read_rounds.h"
 #include "server/replica_observer.h"
+#include "server/write_pace.h"
 #include "server/write_queue.h"
 #include "storage/storage.h"
 
@@ -150,6 +151,8 @@ class Replica {
   void post_acknowledgements();
   void ask_reads();
   void on_persisted(Result<uint64_t> tag);
+  Error crowded() const;
+  size_t waiting() const;
   void apply_some(uint64_t began_us);
   bool apply_one(Index index);
   void tell();
@@ -180,6 +183,7 @@ class Replica {
   bool installing_ = false;
   bool cluster_full_ = false;
   WriteQueue queue_;
+  WritePace pace_;
   ForwardDesk desk_;
   std::vector<raft::Proposal> proposals_;  ///< of this turn, and of this term
   size_t proposed_bytes_ = 0;              ///< given to the log in this term and not applied

@@ -41,7 +41,8 @@ ANSWER_SECONDS = 15
 def program(name):
     """The path of doozerd, doozer or doozer-inspect."""
     variable = name.upper().replace('-', '_') + '_BIN'
-    path = os.environ.get(variable) or os.path.join(TOP, 'build', 'release', 'cmd', name)
+    room = 'bench' if name == 'doozer-load' else 'cmd'
+    path = os.environ.get(variable) or os.path.join(TOP, 'build', 'release', room, name)
     if not os.access(path, os.X_OK):
         missing = '%s is no program; %s names another' % (path, variable)
         # Who names one expects it to be there: a skipped test would look like a good one.
