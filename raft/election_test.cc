@@ -285,44 +285,6 @@ TEST(Election, ALeaderDoesNotTakeItsOwnStallForTheSilenceOfOthers) {  // design 
   EXPECT_EQ(one.core().progress(server_id(3))->silent_since_us, one.now_us());
 }
 
-TEST(Election, WhoNeverLeadsStandsAfterThreeTimeouts) {  // design 4
-  CoreOptions options = options_of(1, voters_to(3));
-  options.never_lead = true;
-  Member one(std::move(options));
-  one.tick();
-  for (int i = 1; i < 3; ++i) {
-    one.tick_next();
-    EXPECT_EQ(one.core().role(), Role::follower) << i;
-  }
-  one.tick_next();
-  EXPECT_EQ(one.core().role(), Role::candidate);
-}
-
-TEST(Election, WhoMustNotLeadDoesNotStandButVotes) {  // design 4
-  Member one = member(1);
-  one.step(SetLeadable{.leadable = false});
-  one.tick();
-  for (int i = 0; i < 5; ++i) {
-    one.tick_next();
-    EXPECT_EQ(one.core().role(), Role::follower);
-  }
-  one.hear(2, ask_vote(2, 1, 1));
-  EXPECT_TRUE(said<VoteReply>(one.persist(), 2).at(0).granted);
-}
-
-TEST(Election, AStandbyNeverStands) {  // 4.2.1
-  Member four(options_of(4, voters_to(3)));
-  four.hear(1, append_after(1, 1, 1, {1}));
-  four.persist();
-  for (int i = 0; i < 5; ++i) {
-    four.wait(kElectionTimeoutMaxUs);
-    four.tick();
-    EXPECT_EQ(four.core().role(), Role::follower);
-  }
-  EXPECT_TRUE(four.core().leader().none()) << "but it notices that nobody leads";
-  EXPECT_EQ(four.deadline_us(), 0U);
-}
-
 TEST(Election, AClusterOfOneLeadsAfterItsOwnSync) {
   Member one(options_of(1, voters_to(1)));
   one.tick();
@@ -375,30 +337,6 @@ TEST(Election, WhatWaitsForTheDiskEndsWithItsTerm) {  // 3.3
   const Output stood = other.persist();
   EXPECT_TRUE(said<VoteReply>(stood, 1).empty());
   EXPECT_EQ(said<RequestVote>(stood, 1).size(), 1U);
-}
-
-TEST(Election, WhoNeverLeadsDoesIfItIsAlone) {  // design 4: rather than nobody
-  CoreOptions options = options_of(1, voters_to(1));
-  options.never_lead = true;
-  Member one(std::move(options));
-  one.tick();
-  one.persist();
-  EXPECT_EQ(one.core().role(), Role::leader);
-}
-
-TEST(Election, TimeoutsOfNoLeaderAreCountedAnewOnceOneIsHeardOf) {  // design 4
-  CoreOptions options = options_of(1, voters_to(3));
-  options.never_lead = true;
-  Member one(std::move(options));
-  one.tick();
-  for (int i = 1; i < 3; ++i) one.tick_next();
-  one.hear(2, append_after(1, 1, 1, {}));
-  for (int i = 1; i < 3; ++i) {
-    one.tick_next();
-    EXPECT_EQ(one.core().role(), Role::follower) << i;
-  }
-  one.tick_next();
-  EXPECT_EQ(one.core().role(), Role::candidate);
 }
 
 TEST(Election, ASecondLeaderOfATermIsNotFollowed) {  // 3.2: there cannot be one
