@@ -178,6 +178,12 @@ TEST(Doubt, ADoubtfulServerStandsLateAndLeadsOnlyIfAllVote) {
   EXPECT_EQ(three.core().term(), Term(2)) << "1 and 3 are no majority: 3 does not count";
   three.hear(2, three.grant(true));
   EXPECT_EQ(three.core().term(), Term(3));
+  three.persist();
+  three.hear(1, three.grant(false));
+  EXPECT_EQ(three.core().role(), Role::candidate) << "nor does its vote";
+  three.hear(2, three.grant(false));
+  EXPECT_EQ(three.core().role(), Role::leader);
+  EXPECT_EQ(three.core().trust(), LogTrust::sound) << "a majority's logs were no newer";
 }
 
 TEST(Doubt, AClusterOfOneDecidesByItself) {  // nobody else could hold what was cut

@@ -234,8 +234,8 @@ TEST(Election, UnansweredRequestsAreRepeatedAndThenTheCandidacyEnds) {  // 3.4
   one.wait(kElectionTimeoutMaxUs);
   one.tick();
   one.hear(2, VoteReply{.term = Term(1), .asked_term = Term(2), .pre = true, .granted = false});
-  one.wait(kVoteRetryUs);
-  const Output again = one.tick();
+  EXPECT_EQ(one.deadline_us(), one.now_us() + kVoteRetryUs);
+  const Output again = one.tick_next();
   EXPECT_EQ(said<RequestVote>(again, 3).size(), 1U);
   EXPECT_TRUE(said<RequestVote>(again, 2).empty()) << "it has answered";
   one.hear(3, one.grant(true));
@@ -357,6 +357,46 @@ TEST(Election, NobodyHearsItself) {
   three.hear(3, append_after(1, 1, 5, {5}));
   EXPECT_EQ(three.core().term(), Term(1));
   EXPECT_TRUE(three.core().leader().none());
+}
+
+TEST(Election, NoVoteIsGivenInATermThatIsOver) {  // 3.3, 3.4
+  CoreOptions options = options_of(3, voters_to(3));
+  options.hard_state.term = Term(4);
+  Member three(std::move(options));
+  const VoteReply reply = said<VoteReply>(three.hear(1, ask_vote(3, 9, 3)), 1).at(0);
+  EXPECT_FALSE(reply.granted);
+  EXPECT_EQ(reply.term, Term(4));
+  EXPECT_FALSE(said<VoteReply>(three.hear(1, ask_pre_vote(3, 9, 3)), 1).at(0).granted);
+}
+
+TEST(Election, AVoteWaitsForItsOwnBatchAndNotForAnEarlierOne) {  // 3.4, 3.8
+  Member three = member(3);
+  const Output entries = three.hear(1, append_after(1, 1, 1, {1}));
+  three.wait(kElectionTimeoutMinUs);
+  const Output vote = three.hear(2, ask_vote(2, 9, 1));
+  ASSERT_LT(entries.persist_sequence, vote.persist_sequence);
+  EXPECT_TRUE(said<VoteReply>(three.step(Persisted{entries.persist_sequence}), 2).empty());
+  EXPECT_EQ(said<VoteReply>(three.step(Persisted{vote.persist_sequence}), 2).size(), 1U);
+}
+
+TEST(Election, WhatWaitsForTheDiskIsBounded) {
+  Member three = member(3);
+  three.hear(1, ask_vote(2, 9, 1));
+  for (size_t n = 4; n < 4 + kHeldMessagesMax - 10; ++n) {
+    three.hear(n, ask_vote(2, 9, 1));
+    three.hear(n, ask_pre_vote(3, 9, 1));
+  }
+  EXPECT_EQ(three.persist().sends.size(), kHeldMessagesMax);
+}
+
+TEST(Election, TimeDoesNotGoBack) {  // whatever the caller's clock says
+  Member three = member(3);
+  three.hear(1, append_after(1, 1, 1, {}));
+  const Output out = three.core().step({.now_us = 0,
+                                        .event = Receive{.from = server_id(2),
+                                                         .from_incarnation = Incarnation(1),
+                                                         .message = ask_pre_vote(2, 9, 1)}});
+  EXPECT_FALSE(said<VoteReply>(out, 2).at(0).granted);
 }
 
 }  // namespace

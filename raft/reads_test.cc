@@ -119,8 +119,8 @@ TEST(Reads, AQuestionThatIsLostIsAskedAgain) {
   Member three = follower();
   const auto first = said<ReadRequest>(three.step(ReadIndex{1}), 1);
   three.step(ReadIndex{2});
-  three.wait(kReadRetryUs);
-  const auto again = said<ReadRequest>(three.tick(), 1);
+  EXPECT_EQ(three.deadline_us(), three.now_us() + kReadRetryUs);
+  const auto again = said<ReadRequest>(three.tick_next(), 1);
   ASSERT_EQ(again.size(), 1U);
   EXPECT_GT(again[0].id, first[0].id);
   EXPECT_EQ(tickets(three.hear(1, reply_to(again[0], 9))), (std::vector<uint64_t>{1, 2}));

@@ -1,5 +1,5 @@
-// Who does not stand for election, or only rather than nobody: dissertation 4.2.1, design section 4.
-// One test a rule.
+// Who does not stand for election, or only rather than nobody: dissertation 4.2.1, design
+// section 4. One test a rule.
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
@@ -42,6 +42,7 @@ TEST(Reluctance, AStandbyNeverStands) {  // 4.2.1
   Member four(options_of(4, voters_to(3)));
   four.hear(1, append_after(1, 1, 1, {1}));
   four.persist();
+  EXPECT_NE(four.deadline_us(), 0U);
   for (int i = 0; i < 5; ++i) {
     four.wait(kElectionTimeoutMaxUs);
     four.tick();

@@ -143,11 +143,8 @@ TEST(Transfer, OnlyAVoterThatIsFitAndFollowsMayBeNamed) {  // 3.10
     AppendReply answer;
     bool good;
   };
-  const AppendReply good{.term = Term(2),
-                         .accepted = true,
-                         .match = Index(2),
-                         .agreed = Index(2),
-                         .round = 0};
+  const AppendReply good{
+      .term = Term(2), .accepted = true, .match = Index(2), .agreed = Index(2), .round = 0};
   AppendReply doubtful = good;
   doubtful.counts = false;
   AppendReply unwilling = good;
