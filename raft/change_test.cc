@@ -1,5 +1,4 @@
-// The rules of configuration changes and transfer: dissertation 3.10, 4.1, 4.2, 4.3. One test a
-// rule.
+// The rules of configuration changes: dissertation 4.1, 4.2, 4.3. One test a rule.
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
@@ -200,126 +199,43 @@ TEST(Change, StandbysGetTheLogAndDoNotCount) {  // 4.2.1
   EXPECT_EQ(one.core().progress(server_id(4)), nullptr);
 }
 
-// --- Transfer
-
-TEST(Transfer, TheTargetIsToldOnceItHasEverything) {  // 3.10
+TEST(Change, TheNewConfigurationDoesNotFollowWhatCommitsBeforeTheJointOne) {  // 4.3
   Member one = leader();
-  one.propose("a");
+  one.propose("a");  // entry 3
+  one.step(change_to({1, 4, 5}));
   one.persist();
-  const Output begun = one.step(TransferLeadership{server_id(2)});
-  EXPECT_TRUE(one.core().transferring());
-  EXPECT_TRUE(said<TimeoutNow>(begun, 2).empty()) << "it lacks 3";
-  EXPECT_EQ(one.propose("b").reason.code, Code::read_only);
-  EXPECT_EQ(said<TimeoutNow>(one.acknowledge(2), 2).size(), 1U);
-  EXPECT_TRUE(said<TimeoutNow>(one.acknowledge(3), 2).empty()) << "once";
-  EXPECT_EQ(said<TimeoutNow>(one.tick_next(), 2).size(), 1U) << "and again, as it may be lost";
+  one.acknowledge(2, 3);
+  one.acknowledge(4, 3);
+  ASSERT_EQ(one.core().commit(), Index(3));
+  EXPECT_EQ(one.core().last_index(), Index(4));
+  EXPECT_TRUE(one.core().configuration().joint());
 }
 
-TEST(Transfer, IsGivenUpAfterAnElectionTimeout) {  // 3.10
+TEST(Change, NoneWhileTheNewConfigurationIsNotCommitted) {  // 4.1
   Member one = leader();
-  one.step(TransferLeadership{server_id(2)});
-  const uint64_t begun = one.now_us();
-  while (one.core().transferring()) {
-    one.tick_next();
-    one.acknowledge(3);
-    ASSERT_LE(one.now_us(), begun + kTransferUsMax + kHeartbeatUs);
+  one.step(change_to({1, 2}));
+  one.persist();
+  one.acknowledge(2);
+  ASSERT_EQ(one.core().configuration(), voters_of({1, 2}));
+  EXPECT_EQ(one.step(change_to({1, 2, 3})).reason.code, Code::busy);
+  one.persist();
+  one.acknowledge(2);
+  EXPECT_FALSE(one.step(change_to({1, 2, 3})).refused);
+}
+
+TEST(Change, OldConfigurationsAreForgotten) {  // a bounded buffer
+  Member one = leader();
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_FALSE(one.step(i % 2 == 0 ? change_to({1, 2}) : change_to({1, 2, 3})).refused);
+    for (int step = 0; step < 2; ++step) {
+      one.persist();
+      one.acknowledge(2);
+    }
+    ASSERT_FALSE(one.core().changing());
+    one.step(AppliedTo{one.core().commit()});
   }
-  EXPECT_FALSE(one.propose("b").refused);
-}
-
-TEST(Transfer, ChoosesTheBestOrRefuses) {
-  Member one = leader();
-  one.propose("a");
-  one.acknowledge(3);
-  one.step(TransferLeadership{});
-  EXPECT_EQ(said<TimeoutNow>(one.persist(), 3).size() + said<TimeoutNow>(one.tick_next(), 3).size(),
-            1U);
-  Member two = leader();
-  EXPECT_EQ(two.step(TransferLeadership{server_id(9)}).reason.code, Code::not_found);
-  EXPECT_EQ(two.step(TransferLeadership{server_id(1)}).reason.code, Code::not_found);
-  two.wait(2 * kElectionTimeoutMaxUs);
-  EXPECT_EQ(two.step(TransferLeadership{}).reason.code, Code::not_found) << "nobody answers";
-  Member three(options_of(3, voters_to(3)));
-  EXPECT_EQ(three.step(TransferLeadership{}).reason.code, Code::read_only);
-}
-
-TEST(Transfer, TheTargetStandsAtOnceAndLoyaltyDoesNotStandInItsWay) {  // 3.10, 4.2.3
-  Member two(options_of(2, voters_to(3)));
-  two.hear(1, append_after(1, 1, 1, {}));
-  two.hear(1, TimeoutNow{.term = Term(1)});
-  EXPECT_EQ(two.core().term(), Term(2)) << "without a pre-vote";
-  const auto request = said<RequestVote>(two.persist(), 3).at(0);
-  EXPECT_TRUE(request.transfer);
-  Member three(options_of(3, voters_to(3)));
-  three.hear(1, append_after(1, 1, 1, {}));
-  three.hear(2, request);
-  EXPECT_TRUE(said<VoteReply>(three.persist(), 2).at(0).granted);
-}
-
-TEST(Transfer, ASecondTimeoutNowIsOfATermThatIsOver) {  // 3.10: doubled by the network
-  Member two(options_of(2, voters_to(3)));
-  two.hear(1, append_after(1, 1, 1, {}));
-  two.hear(1, TimeoutNow{.term = Term(1)});
-  two.hear(1, TimeoutNow{.term = Term(1)});
-  EXPECT_EQ(two.core().term(), Term(2));
-  two.hear(3, append_after(1, 1, 2, {2}));
-  two.hear(1, TimeoutNow{.term = Term(2)});
-  EXPECT_EQ(two.core().term(), Term(2)) << "nor may anybody but the leader say it";
-}
-
-TEST(Transfer, WhoMustNotLeadHandsOver) {  // design 4
-  Member one = leader();
-  one.step(SetLeadable{.leadable = false, .last_resort = true});
-  EXPECT_TRUE(one.core().transferring());
-  CoreOptions options = options_of(1, voters_to(3));
-  options.never_lead = true;
-  Member never(std::move(options));
-  never.tick();
-  for (int i = 0; i < 3; ++i) never.tick_next();
-  never.hear(2, never.grant(true));
-  never.persist();
-  never.hear(2, never.grant(false));
-  ASSERT_EQ(never.core().role(), Role::leader);
-  never.persist();
-  never.acknowledge(2);
-  EXPECT_EQ(said<TimeoutNow>(never.tick_next(), 2).size(), 1U);
-}
-
-TEST(Transfer, NobodyHandsOverToWhoWouldRatherNotLead) {  // design 4
-  Member one = leader();
-  AppendReply unwilling{.term = Term(2),
-                        .accepted = true,
-                        .willing = false,
-                        .match = Index(2),
-                        .agreed = Index(2),
-                        .round = 1};
-  one.hear(2, unwilling);
-  one.hear(3, unwilling);
-  EXPECT_EQ(one.step(TransferLeadership{}).reason.code, Code::not_found);
-  unwilling.willing = true;
-  one.hear(3, unwilling);
-  EXPECT_FALSE(one.step(TransferLeadership{}).refused);
-}
-
-TEST(StepDown, LeavesAtOnceAndRests) {
-  Member one = leader();
-  const Output out = one.step(StepDown{});
-  EXPECT_EQ(one.core().role(), Role::follower);
-  EXPECT_EQ(said<TimeoutNow>(out, 2).size(), 1U);
-  EXPECT_GE(one.deadline_us(), one.now_us() + kStepDownRestUs);
-  EXPECT_TRUE(one.propose("a").refused);
-}
-
-TEST(Transfer, AStandingThatFailedIsNoneAnyMore) {  // 4.2.3: or it would be disloyal for ever
-  Member two(options_of(2, voters_to(3)));
-  two.hear(1, append_after(1, 1, 1, {}));
-  two.hear(1, TimeoutNow{.term = Term(1)});
-  two.persist();
-  two.wait(kElectionTimeoutMaxUs);
-  const auto again = said<RequestVote>(two.tick(), 3);
-  ASSERT_EQ(again.size(), 1U);
-  EXPECT_TRUE(again[0].pre);
-  EXPECT_FALSE(again[0].transfer);
+  EXPECT_EQ(one.core().configuration_at(Index(3)), voters_of({1, 2, 3}))
+      << "of the first change, which made it two, nothing is known any more";
 }
 
 }  // namespace

@@ -55,6 +55,54 @@ TEST(Doubt, OnlyALeaderThatHasHeardOfThisLifeSettlesIt) {  // it may still count
   EXPECT_EQ(three.core().trust(), LogTrust::sound);
 }
 
+TEST(Doubt, WhatIsDurableButPerhapsNotTheLeadersSettlesNothing) {
+  Member three(doubted(LogTrust::doubtful, 9));
+  three.hear(1, to_life(append_after(0, 0, 3, {}), 5, 3));
+  EXPECT_FALSE(three.persist().settle) << "it has an entry 3, but is it that one?";
+  EXPECT_TRUE(three.hear(1, to_life(append_after(3, 2, 3, {}), 5, 3)).settle);
+}
+
+TEST(Doubt, ASnapshotThatTheLogHoldsSettlesItToo) {
+  Member three(doubted(LogTrust::doubtful, 9));
+  SnapshotOffer offer{.head = head_of(3), .snapshot = {.index = Index(3), .term = Term(2)}};
+  offer.head.receiver = Incarnation(5);
+  offer.head.last_index = Index(3);
+  three.hear(1, offer);
+  EXPECT_EQ(three.core().trust(), LogTrust::sound);
+}
+
+TEST(Doubt, ARepairingServerVotesForItselfOverAllItsLives) {  // so that it gives no second vote
+  Member three(doubted(LogTrust::repairing, 0));
+  const Output out = three.tick();
+  ASSERT_TRUE(out.hard_state);
+  EXPECT_EQ(out.hard_state->vote, server_id(3));
+  EXPECT_EQ(out.hard_state->term, Term(2));
+  CoreOptions voted = doubted(LogTrust::repairing, 0);
+  voted.hard_state.vote = server_id(1);
+  Member other(std::move(voted));
+  EXPECT_FALSE(other.tick().hard_state) << "a vote that is known stands";
+}
+
+TEST(Doubt, ARepairingServerDoesNotLeadAlone) {  // nobody else has what it lacks
+  CoreOptions options = options_of(1, voters_to(1), {2});
+  options.trust = LogTrust::repairing;
+  Member one(std::move(options));
+  EXPECT_FALSE(one.tick().settle);
+  one.persist();
+  one.wait(kElectionTimeoutMaxUs);
+  one.tick();
+  EXPECT_EQ(one.core().role(), Role::follower);
+}
+
+TEST(Doubt, InAJointChangeTwoVotersOfTheNewSetAreNotAll) {
+  CoreOptions options = options_of(2, voters_of({1, 2}, {1, 2, 3}), {2, 2});
+  options.trust = LogTrust::repairing;
+  options.incarnation = Incarnation(5);
+  Member two(std::move(options));
+  two.hear(1, to_life(append_after(3, 2, 2, {2}), 5, 4));
+  EXPECT_FALSE(two.persist().settle);
+}
+
 TEST(Doubt, ARepairingServerNeitherVotesNorStands) {  // design 5
   Member three(doubted(LogTrust::repairing, 0));
   three.hear(1, ask_vote(7, 99, 6));
@@ -130,6 +178,12 @@ TEST(Doubt, ADoubtfulServerStandsLateAndLeadsOnlyIfAllVote) {
   EXPECT_EQ(three.core().term(), Term(2)) << "1 and 3 are no majority: 3 does not count";
   three.hear(2, three.grant(true));
   EXPECT_EQ(three.core().term(), Term(3));
+  three.persist();
+  three.hear(1, three.grant(false));
+  EXPECT_EQ(three.core().role(), Role::candidate) << "nor does its vote";
+  three.hear(2, three.grant(false));
+  EXPECT_EQ(three.core().role(), Role::leader);
+  EXPECT_EQ(three.core().trust(), LogTrust::sound) << "a majority's logs were no newer";
 }
 
 TEST(Doubt, AClusterOfOneDecidesByItself) {  // nobody else could hold what was cut

@@ -236,8 +236,7 @@ bool Core::would_vote(const Process& from, const RequestVote& request) const {
 }
 
 void Core::answer_pre_vote(const Process& from, const RequestVote& request) {
-  const bool led = role_ == Role::leader && request.term <= term();
-  const bool granted = !led && would_vote(from, request);
+  const bool granted = would_vote(from, request);
   // Who was about to stand on proof gives the better one the time to win.
   if (granted && gone_leader_) {
     election_deadline_us_ = std::max(election_deadline_us_, now_us_ + kCandidateGraceUs);

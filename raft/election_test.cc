@@ -234,8 +234,8 @@ TEST(Election, UnansweredRequestsAreRepeatedAndThenTheCandidacyEnds) {  // 3.4
   one.wait(kElectionTimeoutMaxUs);
   one.tick();
   one.hear(2, VoteReply{.term = Term(1), .asked_term = Term(2), .pre = true, .granted = false});
-  one.wait(kVoteRetryUs);
-  const Output again = one.tick();
+  EXPECT_EQ(one.deadline_us(), one.now_us() + kVoteRetryUs);
+  const Output again = one.tick_next();
   EXPECT_EQ(said<RequestVote>(again, 3).size(), 1U);
   EXPECT_TRUE(said<RequestVote>(again, 2).empty()) << "it has answered";
   one.hear(3, one.grant(true));
@@ -283,44 +283,6 @@ TEST(Election, ALeaderDoesNotTakeItsOwnStallForTheSilenceOfOthers) {  // design 
   one.tick();
   EXPECT_EQ(one.core().role(), Role::leader);
   EXPECT_EQ(one.core().progress(server_id(3))->silent_since_us, one.now_us());
-}
-
-TEST(Election, WhoNeverLeadsStandsAfterThreeTimeouts) {  // design 4
-  CoreOptions options = options_of(1, voters_to(3));
-  options.never_lead = true;
-  Member one(std::move(options));
-  one.tick();
-  for (int i = 1; i < 3; ++i) {
-    one.tick_next();
-    EXPECT_EQ(one.core().role(), Role::follower) << i;
-  }
-  one.tick_next();
-  EXPECT_EQ(one.core().role(), Role::candidate);
-}
-
-TEST(Election, WhoMustNotLeadDoesNotStandButVotes) {  // design 4
-  Member one = member(1);
-  one.step(SetLeadable{.leadable = false});
-  one.tick();
-  for (int i = 0; i < 5; ++i) {
-    one.tick_next();
-    EXPECT_EQ(one.core().role(), Role::follower);
-  }
-  one.hear(2, ask_vote(2, 1, 1));
-  EXPECT_TRUE(said<VoteReply>(one.persist(), 2).at(0).granted);
-}
-
-TEST(Election, AStandbyNeverStands) {  // 4.2.1
-  Member four(options_of(4, voters_to(3)));
-  four.hear(1, append_after(1, 1, 1, {1}));
-  four.persist();
-  for (int i = 0; i < 5; ++i) {
-    four.wait(kElectionTimeoutMaxUs);
-    four.tick();
-    EXPECT_EQ(four.core().role(), Role::follower);
-  }
-  EXPECT_TRUE(four.core().leader().none()) << "but it notices that nobody leads";
-  EXPECT_EQ(four.deadline_us(), 0U);
 }
 
 TEST(Election, AClusterOfOneLeadsAfterItsOwnSync) {
@@ -377,30 +339,6 @@ TEST(Election, WhatWaitsForTheDiskEndsWithItsTerm) {  // 3.3
   EXPECT_EQ(said<RequestVote>(stood, 1).size(), 1U);
 }
 
-TEST(Election, WhoNeverLeadsDoesIfItIsAlone) {  // design 4: rather than nobody
-  CoreOptions options = options_of(1, voters_to(1));
-  options.never_lead = true;
-  Member one(std::move(options));
-  one.tick();
-  one.persist();
-  EXPECT_EQ(one.core().role(), Role::leader);
-}
-
-TEST(Election, TimeoutsOfNoLeaderAreCountedAnewOnceOneIsHeardOf) {  // design 4
-  CoreOptions options = options_of(1, voters_to(3));
-  options.never_lead = true;
-  Member one(std::move(options));
-  one.tick();
-  for (int i = 1; i < 3; ++i) one.tick_next();
-  one.hear(2, append_after(1, 1, 1, {}));
-  for (int i = 1; i < 3; ++i) {
-    one.tick_next();
-    EXPECT_EQ(one.core().role(), Role::follower) << i;
-  }
-  one.tick_next();
-  EXPECT_EQ(one.core().role(), Role::candidate);
-}
-
 TEST(Election, ASecondLeaderOfATermIsNotFollowed) {  // 3.2: there cannot be one
   Member three = member(3);
   three.hear(1, append_after(1, 1, 1, {}));
@@ -419,6 +357,46 @@ TEST(Election, NobodyHearsItself) {
   three.hear(3, append_after(1, 1, 5, {5}));
   EXPECT_EQ(three.core().term(), Term(1));
   EXPECT_TRUE(three.core().leader().none());
+}
+
+TEST(Election, NoVoteIsGivenInATermThatIsOver) {  // 3.3, 3.4
+  CoreOptions options = options_of(3, voters_to(3));
+  options.hard_state.term = Term(4);
+  Member three(std::move(options));
+  const VoteReply reply = said<VoteReply>(three.hear(1, ask_vote(3, 9, 3)), 1).at(0);
+  EXPECT_FALSE(reply.granted);
+  EXPECT_EQ(reply.term, Term(4));
+  EXPECT_FALSE(said<VoteReply>(three.hear(1, ask_pre_vote(3, 9, 3)), 1).at(0).granted);
+}
+
+TEST(Election, AVoteWaitsForItsOwnBatchAndNotForAnEarlierOne) {  // 3.4, 3.8
+  Member three = member(3);
+  const Output entries = three.hear(1, append_after(1, 1, 1, {1}));
+  three.wait(kElectionTimeoutMinUs);
+  const Output vote = three.hear(2, ask_vote(2, 9, 1));
+  ASSERT_LT(entries.persist_sequence, vote.persist_sequence);
+  EXPECT_TRUE(said<VoteReply>(three.step(Persisted{entries.persist_sequence}), 2).empty());
+  EXPECT_EQ(said<VoteReply>(three.step(Persisted{vote.persist_sequence}), 2).size(), 1U);
+}
+
+TEST(Election, WhatWaitsForTheDiskIsBounded) {
+  Member three = member(3);
+  three.hear(1, ask_vote(2, 9, 1));
+  for (size_t n = 4; n < 4 + kHeldMessagesMax - 10; ++n) {
+    three.hear(n, ask_vote(2, 9, 1));
+    three.hear(n, ask_pre_vote(3, 9, 1));
+  }
+  EXPECT_EQ(three.persist().sends.size(), kHeldMessagesMax);
+}
+
+TEST(Election, TimeDoesNotGoBack) {  // whatever the caller's clock says
+  Member three = member(3);
+  three.hear(1, append_after(1, 1, 1, {}));
+  const Output out = three.core().step({.now_us = 0,
+                                        .event = Receive{.from = server_id(2),
+                                                         .from_incarnation = Incarnation(1),
+                                                         .message = ask_pre_vote(2, 9, 1)}});
+  EXPECT_FALSE(said<VoteReply>(out, 2).at(0).granted);
 }
 
 }  // namespace

@@ -117,6 +117,22 @@ TEST(Leader, ALargeAppendUnderWayIsNotTakenForLost) {
       << "nor is it looked for while it may arrive";
 }
 
+TEST(Leader, AnOldAnswerDoesNotEndAProbe) {  // loss, doubling, delay
+  Member one = leader({1, 1, 1});            // noop 5/2
+  one.acknowledge(3, 1);
+  EXPECT_EQ(peer(one, 3).state, Progress::State::probe) << "it agreed to less than what is asked";
+  const AppendReply rejection{.term = Term(2),
+                              .match = Index(1),
+                              .agreed = Index(1),
+                              .round = 1,
+                              .rejected = Index(4),
+                              .hint = {.index = Index(2), .term = Term(1)}};
+  EXPECT_EQ(said<AppendRange>(one.hear(3, rejection), 3).size(), 1U);
+  EXPECT_EQ(peer(one, 3).next, Index(3));
+  EXPECT_TRUE(said<AppendRange>(one.hear(3, rejection), 3).empty()) << "this one is answered";
+  EXPECT_EQ(peer(one, 3).next, Index(3));
+}
+
 TEST(Leader, ALostAppendIsFoundByTheNextHeartbeat) {
   Member one = leader();
   one.acknowledge(2);

@@ -138,17 +138,19 @@ TEST(Leader, ANewLifeOfAPeerIsAskedFromTheStart) {  // design 5: it may have los
   Member one = leader();
   one.acknowledge(3);
   EXPECT_EQ(peer(one, 3).match, Index(2));
-  one.hear(3,
-           AppendReply{.term = Term(2),
-                       .counts = false,
-                       .match = Index(1),
-                       .agreed = Index(1),
-                       .round = 1,
-                       .rejected = Index(2),
-                       .hint = {.index = Index(1), .term = Term(1)}},
-           2);
+  const Output out = one.hear(3,
+                              AppendReply{.term = Term(2),
+                                          .counts = false,
+                                          .match = Index(1),
+                                          .agreed = Index(1),
+                                          .round = 1,
+                                          .rejected = Index(2),
+                                          .hint = {.index = Index(1), .term = Term(1)}},
+                              2);
   EXPECT_EQ(peer(one, 3).match, Index(1));
   EXPECT_EQ(peer(one, 3).incarnation, Incarnation(2));
+  EXPECT_EQ(peer(one, 3).state, Progress::State::probe);
+  EXPECT_EQ(said<AppendRange>(out, 3).at(0).head.receiver, Incarnation(2)) << "it is told at once";
 }
 
 TEST(Leader, NobodyCanAgreeToWhatWasNeverSent) {

@@ -33,6 +33,14 @@ TEST(ProofOfDeath, CandidatesStandInTheOrderOfTheirRanks) {
   }
 }
 
+TEST(ProofOfDeath, WhoWasToldNoRankGoesByTheOrderOfIdentities) {
+  for (const auto& [n, place] : {std::pair<size_t, uint64_t>{1, 0}, {3, 1}, {5, 3}}) {
+    Member some = follower_of_two(n, kRankUnknown);
+    some.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
+    EXPECT_EQ(some.deadline_us() - some.now_us(), place * kCandidateRankUs) << n;
+  }
+}
+
 TEST(ProofOfDeath, OnlyOfTheLeaderAndOfItsPresentLife) {
   Member three = follower_of_two(3, 0);
   three.step(PeerGone{.identity = server_id(4), .incarnation = Incarnation(7)});
@@ -86,11 +94,15 @@ TEST(ProofOfDeath, WhoLetsAnotherStandWaitsForIt) {
   three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
   three.hear(1, with_proof(ask_pre_vote(2, 1, 1)));
   EXPECT_EQ(three.deadline_us() - three.now_us(), kCandidateGraceUs);
+  three.wait(1);
+  EXPECT_FALSE(said<VoteReply>(three.hear(4, with_proof(ask_pre_vote(2, 0, 0))), 4).at(0).granted);
+  EXPECT_EQ(three.deadline_us() - three.now_us(), kCandidateGraceUs - 1) << "but for no other";
 }
 
 TEST(ProofOfDeath, TheDeadGetNoVotes) {
   Member three = follower_of_two(3, 1);
   three.step(PeerGone{.identity = server_id(1), .incarnation = Incarnation(2)});
+  three.step(PeerGone{.identity = server_id(1), .incarnation = Incarnation(1)});
   three.wait(kElectionTimeoutMaxUs);
   EXPECT_TRUE(three.hear(1, ask_pre_vote(2, 9, 1), 2).sends.empty());
   EXPECT_EQ(three.hear(1, ask_pre_vote(2, 9, 1), 3).sends.size(), 1U);

@@ -119,8 +119,8 @@ TEST(Reads, AQuestionThatIsLostIsAskedAgain) {
   Member three = follower();
   const auto first = said<ReadRequest>(three.step(ReadIndex{1}), 1);
   three.step(ReadIndex{2});
-  three.wait(kReadRetryUs);
-  const auto again = said<ReadRequest>(three.tick(), 1);
+  EXPECT_EQ(three.deadline_us(), three.now_us() + kReadRetryUs);
+  const auto again = said<ReadRequest>(three.tick_next(), 1);
   ASSERT_EQ(again.size(), 1U);
   EXPECT_GT(again[0].id, first[0].id);
   EXPECT_EQ(tickets(three.hear(1, reply_to(again[0], 9))), (std::vector<uint64_t>{1, 2}));
@@ -215,6 +215,55 @@ TEST(Reads, TooManyAreRefused) {
   const Output out = three.step(ReadIndex{kReadTicketsMax + 1});
   EXPECT_TRUE(out.refused);
   EXPECT_EQ(out.reason.code, Code::busy);
+}
+
+TEST(Reads, ALateAnswerTakesNoConfirmationBack) {  // 6.4: answers come in any order
+  Member one(options_of(1, voters_to(5)));
+  one.elect({2, 3});
+  one.acknowledge(2, 0, 1);
+  one.acknowledge(3, 0, 1);
+  const uint64_t round = said<AppendRange>(one.step(ReadIndex{1}), 2).at(0).head.round;
+  one.acknowledge(2, 0, round);
+  one.acknowledge(2, 0, round - 1);
+  EXPECT_EQ(tickets(one.acknowledge(3, 0, round)), std::vector<uint64_t>{1});
+}
+
+TEST(Reads, WhatIsCancelledAtTheLeaderIsNotAnsweredButWhatOthersAskedIs) {
+  Member one = leader();
+  const Output out = one.hear(3, ReadRequest{.term = Term(2), .asker = Incarnation(1), .id = 1});
+  const uint64_t round = said<AppendRange>(out, 2).at(0).head.round;
+  one.step(ReadIndex{2});
+  one.step(ReadIndex{3});
+  one.step(CancelReads{.up_to = 2});
+  EXPECT_EQ(said<ReadReply>(one.acknowledge(2, 0, round), 3).size(), 1U);
+  EXPECT_EQ(tickets(one.acknowledge(2, 0, round + 1)), std::vector<uint64_t>{3});
+}
+
+TEST(Reads, AnAnswerToWhatWasNeverAskedIsNone) {
+  Member three = follower();
+  ReadReply reply = reply_to(said<ReadRequest>(three.step(ReadIndex{1}), 1).at(0), 9);
+  reply.id += 1;
+  EXPECT_TRUE(three.hear(1, reply).reads.empty());
+}
+
+TEST(Reads, WhoBecomesTheLeaderAnswersWhatItAskedTheLastOne) {
+  Member three = follower();
+  three.step(ReadIndex{1});
+  three.elect({2});
+  three.acknowledge(2, 0, 0);
+  EXPECT_EQ(tickets(three.acknowledge(2, 0, 2)), std::vector<uint64_t>{1});
+}
+
+TEST(Reads, ALeaderThatHasTooManyTakesNoneOfOthers) {  // a bounded buffer
+  Member one = leader();
+  for (uint64_t ticket = 1; ticket <= kReadTicketsMax; ++ticket) one.step(ReadIndex{ticket});
+  EXPECT_TRUE(one.step(ReadIndex{kReadTicketsMax + 1}).refused);
+  one.hear(3, ReadRequest{.term = Term(2), .asker = Incarnation(1), .id = 7});
+  size_t replies = 0;
+  for (uint64_t round = 1; round <= 10; ++round) {
+    replies += said<ReadReply>(one.acknowledge(2, 0, round), 3).size();
+  }
+  EXPECT_EQ(replies, 0U);
 }
 
 }  // namespace

@@ -91,6 +91,87 @@ TEST(Snapshot, APeerThatPullsPinsWhatFollows) {  // bounded by the pinned limits
   EXPECT_EQ(one.core().first_kept(), Index(last - 19)) << "and costs no more than that";
 }
 
+TEST(Snapshot, WhatFollowsTheOneThatIsPulledStays) {  // or each would be outdated when it arrives
+  CoreOptions options = options_of(1, voters_to(3));
+  options.retention.entries = 2;
+  options.retention.pinned_entries = 100;
+  Member one(std::move(options));
+  one.elect({2});
+  one.acknowledge(2);
+  uint64_t last = 2;
+  const auto more = [&](int count, bool answers) {
+    for (int i = 0; i < count; ++i) {
+      one.propose("x");
+      one.persist();
+      one.acknowledge(2);
+      // Nothing but that it lives.
+      if (answers) one.hear(3, AppendReply{.term = Term(2), .accepted = true});
+      ++last;
+    }
+    one.step(AppliedTo{Index(last)});
+  };
+  more(10, false);
+  EXPECT_EQ(one.core().first_kept(), Index(last - 1)) << "who does not answer pins nothing";
+  one.step(SnapshotTaken{point(last, 2)});
+  one.tick_next();
+  ASSERT_EQ(one.core().progress(server_id(3))->state, Progress::State::snapshot);
+  const uint64_t pulled = last;
+  more(20, true);
+  one.step(SnapshotTaken{point(last, 2)});
+  one.tick_next();
+  EXPECT_EQ(one.core().progress(server_id(3))->offered, Index(pulled));
+  more(20, true);
+  EXPECT_EQ(one.core().first_kept(), Index(pulled + 1));
+}
+
+TEST(Snapshot, ALateRejectionDoesNotEndTheOffer) {
+  Member one = leader_of_little();
+  one.step(SnapshotTaken{point(11, 2)});
+  one.tick_next();
+  one.hear(3, AppendReply{.term = Term(2),
+                          .match = Index(1),
+                          .agreed = Index(1),
+                          .rejected = Index(2),
+                          .hint = {.index = Index(1), .term = Term(1)}});
+  EXPECT_EQ(one.core().progress(server_id(3))->state, Progress::State::snapshot);
+  EXPECT_EQ(one.core().progress(server_id(3))->offered, Index(11));
+}
+
+TEST(Snapshot, WhoseLogDivergedBelowWhatIsKeptIsOfferedOne) {  // 3.5, 5.3
+  Member one = leader_of_little();
+  one.step(SnapshotTaken{point(11, 2)});
+  one.acknowledge(3, 1);
+  one.hear(3, AppendReply{.term = Term(2),
+                          .match = Index(1),
+                          .agreed = Index(1),
+                          .rejected = one.core().progress(server_id(3))->next - 1,
+                          .hint = {.index = Index(10), .term = Term(1)}});
+  EXPECT_EQ(one.core().progress(server_id(3))->state, Progress::State::snapshot);
+}
+
+TEST(Snapshot, TheNewestIsOffered) {
+  Member one = leader_of_little();
+  one.step(SnapshotTaken{point(11, 2)});
+  one.step(SnapshotTaken{point(10, 2)});
+  EXPECT_EQ(said<SnapshotOffer>(one.tick_next(), 3).at(0).snapshot.index, Index(11));
+}
+
+TEST(Snapshot, WhatIsNotAppliedIsKept) {
+  CoreOptions options = options_of(1, voters_to(3));
+  options.retention = {.entries = 2, .pinned_entries = 2};
+  Member one(std::move(options));
+  one.elect({2});
+  one.acknowledge(2);
+  for (int i = 3; i <= 11; ++i) {
+    one.propose("x");
+    one.persist();
+    one.acknowledge(2);
+  }
+  one.step(AppliedTo{Index(5)});
+  ASSERT_EQ(one.core().commit(), Index(11));
+  EXPECT_EQ(one.core().first_kept(), Index(6));
+}
+
 // --- The receiver
 
 Member follower(const std::vector<uint64_t>& terms = {}) {
@@ -104,7 +185,9 @@ SnapshotOffer offer_of(uint64_t index, uint64_t term, uint64_t leader_term) {
 
 TEST(Snapshot, IsFetchedOnlyIfTheLogDoesNotHoldIt) {  // 5.3, 3.6.3
   Member three = follower({1, 2});
-  EXPECT_FALSE(three.hear(1, offer_of(3, 2, 2)).fetch_snapshot);
+  SnapshotOffer held = offer_of(3, 2, 2);
+  held.head.commit = Index();
+  EXPECT_FALSE(three.hear(1, held).fetch_snapshot);
   EXPECT_EQ(three.core().commit(), Index(3)) << "a snapshot is of what is committed";
   const Output out = three.hear(1, offer_of(9, 2, 2));
   ASSERT_TRUE(out.fetch_snapshot);
@@ -179,6 +262,44 @@ TEST(Snapshot, OfALaterTermThanTheHardStateIsTakenAtStart) {  // stopped between
   ASSERT_TRUE(out.hard_state);
   EXPECT_EQ(out.hard_state->term, Term(4));
   EXPECT_TRUE(out.hard_state->vote.none()) << "it has promised nothing in it";
+}
+
+TEST(Snapshot, OneThatIsOlderThanWhatWasForgottenIsNotWanted) {
+  Member three = follower();
+  three.hear(1, offer_of(9, 2, 2));
+  three.step(SnapshotInstalled{point(9, 2)});
+  EXPECT_FALSE(three.core().wants_snapshot({.index = Index(5), .term = Term(1)}));
+}
+
+TEST(Snapshot, WhatWasInstalledIsOfferedToOthers) {
+  Member three = follower();
+  three.hear(1, offer_of(9, 2, 2));
+  three.step(SnapshotInstalled{point(9, 2)});
+  three.persist();
+  three.elect({1});
+  three.hear(2, AppendReply{.term = Term(3),
+                            .match = Index(),
+                            .agreed = Index(),
+                            .rejected = Index(9),
+                            .hint = {.index = Index(1), .term = Term(1)}});
+  EXPECT_EQ(said<SnapshotOffer>(three.tick_next(), 2).at(0).snapshot.index, Index(9));
+}
+
+TEST(Snapshot, ItsTermIsTaken) {  // it may come from a server that is ahead of our leader
+  Member three = follower();
+  const Output out = three.step(SnapshotInstalled{point(9, 7)});
+  EXPECT_EQ(three.core().term(), Term(7));
+  ASSERT_TRUE(out.hard_state);
+  EXPECT_EQ(out.hard_state->term, Term(7));
+}
+
+TEST(Snapshot, WhoInstallsOneStopsStanding) {  // its log was too old
+  Member three = follower();
+  three.wait(kElectionTimeoutMaxUs);
+  three.tick();
+  ASSERT_EQ(three.core().role(), Role::candidate);
+  three.step(SnapshotInstalled{point(9, 1)});
+  EXPECT_EQ(three.core().role(), Role::follower);
 }
 
 }  // namespace
