@@ -236,6 +236,7 @@ class Core {
   void on_message(const Process& from, TimeoutNow& message, Output& out);
   bool in_term(Term theirs);
   bool hear_leader(const Process& from, const LeaderHead& head);
+  bool was_rolled_back(const LeaderHead& head, Output& out);
   void on_append(Append& append, Output& out);
   bool take_entries(Append& append, Output& out);
   void take_entry(Entry entry, Output& out);

@@ -34,7 +34,9 @@ void Core::on_message(const Process& from, VoteReply& message, Output& out) {
 }
 
 void Core::on_message(const Process& from, Append& message, Output& out) {
-  if (hear_leader(from, message.head)) on_append(message, out);
+  if (!hear_leader(from, message.head)) return;
+  if (was_rolled_back(message.head, out)) return;
+  on_append(message, out);
 }
 
 void Core::on_message(const Process& from, AppendReply& message, Output& out) {
@@ -42,7 +44,9 @@ void Core::on_message(const Process& from, AppendReply& message, Output& out) {
 }
 
 void Core::on_message(const Process& from, SnapshotOffer& message, Output& out) {
-  if (hear_leader(from, message.head)) on_snapshot_offer(from, message, out);
+  if (!hear_leader(from, message.head)) return;
+  if (was_rolled_back(message.head, out)) return;
+  on_snapshot_offer(from, message, out);
 }
 
 void Core::on_message(const Process& from, ReadRequest& message, Output&) {
@@ -83,6 +87,23 @@ bool Core::hear_leader(const Process& from, const LeaderHead& head) {
   }
   if (is_new) ask_again();
   hear_for_trust(head);
+  return true;
+}
+
+// Only this leader cuts our log in this term, and never what we have acknowledged to it. So if the
+// log lacks some of that and does not know why, its disk holds an older state, with a term and a
+// vote that may be older too: an incarnation tells that only of a disk that was rolled back past
+// another start.
+bool Core::was_rolled_back(const LeaderHead& head, Output& out) {
+  if (trust_ != LogTrust::sound || head.acknowledged <= last_index()) return false;
+  PROBE("raft: a disk was found to be rolled back");
+  out.fatal = Error{.code = Code::conflict,
+                    .message = "this server, " + self_.to_string() + ", has acknowledged entry " +
+                               std::to_string(head.acknowledged.value()) + " to the leader " +
+                               leader_.to_string() + ", but its log ends with entry " +
+                               std::to_string(last_index().value()) +
+                               ": its disk was rolled back. Empty the data directory, so that it "
+                               "attaches as a new server"};
   return true;
 }
 

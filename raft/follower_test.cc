@@ -130,6 +130,26 @@ TEST(Follower, AContradictionOfWhatIsCommittedStopsTheServer) {  // 3.6.3
   EXPECT_TRUE(three.hear(1, append_after(2, 2, 3, {})).fatal);
 }
 
+TEST(Follower, WhoseDiskWasRolledBackStops) {
+  for (const bool doubtful : {false, true}) {
+    CoreOptions options = options_of(3, voters_to(3), {1, 1});
+    if (doubtful) {
+      options.trust = LogTrust::doubtful;
+      options.doubtful_to = Index(9);
+    }
+    Member three(options);
+    Append heartbeat = append_after(3, 1, 1, {});
+    heartbeat.head.acknowledged = Index(3);
+    EXPECT_FALSE(three.hear(1, heartbeat).fatal);
+    heartbeat.head.acknowledged = Index(4);
+    const Output out = three.hear(1, heartbeat);
+    EXPECT_EQ(out.fatal.has_value(), !doubtful) << "a log in doubt knows why";
+    if (out.fatal) {
+      EXPECT_EQ(said<AppendReply>(out, 1).size(), 0U);
+    }
+  }
+}
+
 TEST(Follower, TakesNoMoreThanItCanHoldUnapplied) {
   Member three(options_of(3, voters_to(3)));
   uint64_t last = 1;

@@ -151,6 +151,7 @@ TEST(Leader, ANewLifeOfAPeerIsAskedFromTheStart) {  // design 5: it may have los
   EXPECT_EQ(peer(one, 3).incarnation, Incarnation(2));
   EXPECT_EQ(peer(one, 3).state, Progress::State::probe);
   EXPECT_EQ(said<AppendRange>(out, 3).at(0).head.receiver, Incarnation(2)) << "it is told at once";
+  EXPECT_EQ(said<AppendRange>(out, 3).at(0).head.acknowledged, Index(2)) << "and what it once had";
 }
 
 TEST(Leader, NobodyCanAgreeToWhatWasNeverSent) {

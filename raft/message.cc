@@ -35,6 +35,7 @@ void put(ByteWriter& writer, const LeaderHead& head) {
   put(writer, head.last_index);
   writer.varint(head.round);
   put(writer, head.receiver);
+  put(writer, head.acknowledged);
   writer.u8(head.rank);
 }
 
@@ -172,8 +173,9 @@ LeaderHead read_head(MessageReader& reader) {
   head.last_index = reader.index();
   head.round = reader.number();
   head.receiver = reader.incarnation();
+  head.acknowledged = reader.index();
   head.rank = reader.u8();
-  reader.require(head.commit <= head.last_index);
+  reader.require(head.commit <= head.last_index && head.acknowledged <= head.last_index);
   return head;
 }
 

@@ -13,7 +13,7 @@
 //   6 read_request    := term asker id
 //   7 read_reply      := term asker id index
 //   8 timeout_now     := term
-//   head              := term commit last_index round receiver rank:u8
+//   head              := term commit last_index round receiver acknowledged rank:u8
 //
 // Whatever has no size is a varint; term_delta is the term less that of the entry before (or
 // prev_term). Readers: raft/core (all of it), nobody else.
@@ -71,6 +71,7 @@ struct LeaderHead {
   Index last_index;      ///< of the leader's log when this was sent
   uint64_t round = 0;    ///< counts heartbeats and read confirmations of this leadership
   Incarnation receiver;  ///< the incarnation that the leader has heard from, 0: none yet
+  Index acknowledged;    ///< what any life of the receiver said in this term to be durable
   uint8_t rank = 0;      ///< the receiver's place among those who would lead next
 
   bool operator==(const LeaderHead&) const = default;

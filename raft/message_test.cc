@@ -33,6 +33,7 @@ LeaderHead head() {
           .last_index = Index(302),
           .round = 9,
           .receiver = Incarnation(2),
+          .acknowledged = Index(301),
           .rank = 1};
 }
 
@@ -71,7 +72,7 @@ std::vector<Golden> goldens() {
        "02070702"},
       {append(),
        "0307ac02ae020902"
-       "01"
+       "ad0201"
        "ac0205"
        "02"
        "0100026162"
@@ -93,7 +94,7 @@ std::vector<Golden> goldens() {
        "0301ac02a20204"},
       {SnapshotOffer{.head = head(), .snapshot = {.index = Index(299), .term = Term(5)}},
        "0507ac02ae020902"
-       "01ab0205"},
+       "ad0201ab0205"},
       {ReadRequest{.term = Term(7), .asker = Incarnation(2), .id = 128},
        "060702"
        "8001"},

@@ -39,6 +39,7 @@ void Progress::restarted(Incarnation now) {
 void Progress::matched(Index index) {
   if (index <= match) return;
   match = index;
+  acknowledged = std::max(acknowledged, index);
   next = std::max(next, match + 1);
   while (!inflight.empty() && inflight.front().last <= match) {
     inflight_bytes -= inflight.front().bytes;

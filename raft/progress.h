@@ -24,6 +24,7 @@ struct Progress {
   Incarnation incarnation;  ///< the newest heard from, 0: none in this term
   State state = State::probe;
   Index match;            ///< durable there; never falls within an incarnation
+  Index acknowledged;     ///< the highest that it ever was, in any life
   Index next = Index(1);  ///< of the next append; always above match
   bool counts = true;     ///< its log is not in doubt
   bool willing = true;    ///< may be asked to lead

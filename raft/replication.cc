@@ -21,6 +21,7 @@ LeaderHead Core::head_for(Progress& peer) const {
           .last_index = last_index(),
           .round = round_,
           .receiver = peer.incarnation,
+          .acknowledged = peer.acknowledged,
           .rank = peer.rank};
 }
 

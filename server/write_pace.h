@@ -11,10 +11,10 @@
 
 namespace doozer::server {
 
-constexpr uint64_t kWriteWaitUs = 500'000;    ///< a write that waits longer behind others is late
-constexpr size_t kWritesWaitingMin = 4'096;   ///< so many may always wait
-constexpr size_t kPaceWrites = 1'024;         ///< while fewer wait, the pace is that of the clients
-constexpr uint64_t kPaceWindowUs = 100'000;   ///< of one measurement
+constexpr uint64_t kWriteWaitUs = 500'000;   ///< a write that waits longer behind others is late
+constexpr size_t kWritesWaitingMin = 4'096;  ///< so many may always wait
+constexpr size_t kPaceWrites = 1'024;        ///< while fewer wait, the pace is that of the clients
+constexpr uint64_t kPaceWindowUs = 100'000;  ///< of one measurement
 
 class WritePace {
  public:

@@ -151,6 +151,7 @@ inline LeaderHead head_of(uint64_t term, uint64_t commit = 0, uint64_t round = 1
           .last_index = Index(1'000'000),
           .round = round,
           .receiver = Incarnation(1),
+          .acknowledged = {},
           .rank = 0};
 }
 
