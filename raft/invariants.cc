@@ -20,6 +20,7 @@ class Inspector {
   void roles();
   void peers();
   void reads();
+  void buffers();
   void configurations();
 
   const Core& core_;
@@ -38,6 +39,7 @@ std::optional<std::string> Inspector::inspect() {
   roles();
   peers();
   reads();
+  buffers();
   configurations();
   return wrong_;
 }
@@ -116,6 +118,16 @@ void Inspector::reads() {
   }
   must(core_.role() == Role::leader || core_.leader_reads_.empty(),
        "only a leader answers reads (6.4)");
+}
+
+void Inspector::buffers() {
+  must(core_.gone_.size() <= kGoneMax, "remembered deaths are bounded");
+  must(core_.deferred_.size() <= kServersMax, "questions that wait for proof are bounded");
+  const size_t asked = core_.asked_ ? core_.asked_->questions.size() : 0;
+  must(core_.tickets_.size() + asked <= kReadTicketsMax, "reads that wait are bounded");
+  must(core_.leader_reads_.size() <= kReadTicketsMax + kServersMax * kReadsPerAskerMax,
+       "reads at the leader are bounded");
+  must(core_.peers_.size() <= 3 * kServersMax, "peers are bounded");
 }
 
 void Inspector::configurations() {

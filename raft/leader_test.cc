@@ -154,8 +154,21 @@ TEST(Leader, ANewLifeOfAPeerIsAskedFromTheStart) {  // design 5: it may have los
   EXPECT_EQ(said<AppendRange>(out, 3).at(0).head.acknowledged, Index(2)) << "and what it once had";
 }
 
+TEST(Leader, KnowsSinceWhenAPeerIsSilent) {  // design 7
+  Member one = leader();
+  EXPECT_LT(peer(one, 3).silent_since_us, one.now_us() + 1);
+  one.wait(1'000);
+  one.acknowledge(3);
+  EXPECT_EQ(peer(one, 3).silent_since_us, one.now_us());
+  EXPECT_EQ(peer(one, 3).answered_us, one.now_us());
+}
+
 TEST(Leader, NobodyCanAgreeToWhatWasNeverSent) {
   Member one = leader();
+  one.hear(
+      3, AppendReply{
+             .term = Term(2), .accepted = true, .match = Index(2), .agreed = Index(1), .round = 1});
+  EXPECT_EQ(peer(one, 3).match, Index(0)) << "nor have durable what it does not agree to";
   one.hear(
       3, AppendReply{
              .term = Term(2), .accepted = true, .match = Index(9), .agreed = Index(9), .round = 1});

@@ -154,5 +154,12 @@ TEST(ProofOfDeath, WhoRestsOrWouldRatherNotLeadIsNoQuickerForIt) {
   }
 }
 
+TEST(ProofOfDeath, OfManyProcessesIsForgotten) {  // a bounded buffer; the invariants look at it
+  Member three = follower_of_two(3, 1);
+  for (size_t n = 4; n < 4 + 2 * kGoneMax && n < 256; ++n) {
+    three.step(PeerGone{.identity = server_id(n), .incarnation = Incarnation(1)});
+  }
+}
+
 }  // namespace
 }  // namespace doozer::raft

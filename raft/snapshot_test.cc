@@ -126,8 +126,14 @@ TEST(Snapshot, WhatFollowsTheOneThatIsPulledStays) {  // or each would be outdat
 
 TEST(Snapshot, ALateRejectionDoesNotEndTheOffer) {
   Member one = leader_of_little();
+  one.hear(3, AppendReply{.term = Term(2), .accepted = true});
   one.step(SnapshotTaken{point(11, 2)});
   one.tick_next();
+  one.propose("x");
+  one.persist();
+  one.acknowledge(2);
+  one.step(AppliedTo{Index(12)});
+  one.step(SnapshotTaken{point(12, 2)});
   one.hear(3, AppendReply{.term = Term(2),
                           .match = Index(1),
                           .agreed = Index(1),
@@ -140,12 +146,14 @@ TEST(Snapshot, ALateRejectionDoesNotEndTheOffer) {
 TEST(Snapshot, WhoseLogDivergedBelowWhatIsKeptIsOfferedOne) {  // 3.5, 5.3
   Member one = leader_of_little();
   one.step(SnapshotTaken{point(11, 2)});
-  one.acknowledge(3, 1);
-  one.hear(3, AppendReply{.term = Term(2),
-                          .match = Index(1),
-                          .agreed = Index(1),
-                          .rejected = one.core().progress(server_id(3))->next - 1,
-                          .hint = {.index = Index(10), .term = Term(1)}});
+  one.acknowledge(3, 11);
+  one.hear(3,
+           AppendReply{.term = Term(2),
+                       .match = Index(1),
+                       .agreed = Index(1),
+                       .rejected = Index(11),
+                       .hint = {.index = Index(10), .term = Term(1)}},
+           2);
   EXPECT_EQ(one.core().progress(server_id(3))->state, Progress::State::snapshot);
 }
 

@@ -63,6 +63,7 @@ TEST(Transfer, TheTargetStandsAtOnceAndLoyaltyDoesNotStandInItsWay) {  // 3.10, 
   two.hear(1, append_after(1, 1, 1, {}));
   two.hear(1, TimeoutNow{.term = Term(1)});
   EXPECT_EQ(two.core().term(), Term(2)) << "without a pre-vote";
+  EXPECT_TRUE(two.core().leader().none());
   const auto request = said<RequestVote>(two.persist(), 3).at(0);
   EXPECT_TRUE(request.transfer);
   Member three(options_of(3, voters_to(3)));

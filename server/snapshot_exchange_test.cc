@@ -44,6 +44,7 @@ struct Source {
   std::deque<std::string> sent;
   int asked_to_take_one = 0;
   bool cut_off = false;
+  bool silent = false;
 };
 
 /// Servers that have snapshots and one that fetches them.
@@ -125,7 +126,7 @@ class ExchangeTest : public testing::Test {
     const auto* const ask = std::get_if<SnapshotAsk>(&*message);
     ASSERT_NE(ask, nullptr);
     for (Source* source : {&one_, &two_, &three_}) {
-      if (source->self != to || source->cut_off) continue;
+      if (source->self != to || source->cut_off || source->silent) continue;
       first_asked_[to].push_back(ask->first);
       source->sender->on_ask(kTarget, *ask);
     }
@@ -287,6 +288,47 @@ TEST_F(ExchangeTest, IfNobodyGoesOnANewerOneIsBegun) {
   run_for(1'000'000);
   ASSERT_TRUE(whole());
   EXPECT_EQ(discarded_, 1);
+}
+
+TEST_F(ExchangeTest, ASilentSourceOfAnOldOneIsNotWaitedForLong) {
+  take_snapshot(6, {&one_});
+  fetch_->want(one_.self, newest());
+  run_until_chunks(2);
+  one_.silent = true;
+  take_snapshot(8, {&two_});
+  uint64_t waited = 0;
+  for (; installed_ == nullptr && waited < 2 * kSnapshotGiveUpUs; waited += 100'000) {
+    fetch_->want(two_.self, newest());
+    run_for(100'000);
+  }
+  ASSERT_TRUE(whole());
+  EXPECT_GE(waited, kSnapshotGiveUpUs - 500'000);
+}
+
+TEST_F(ExchangeTest, WhoDidNotHaveTheLastOneMayHaveThis) {
+  take_snapshot(6, {});
+  const raft::LogPosition gone = newest();
+  take_snapshot(8, {&one_, &three_});
+  fetch_->want(one_.self, gone);
+  run_until_chunks(2);
+  ASSERT_EQ(first_asked_[three_.self].size(), 1U);
+  one_.cut_off = true;
+  run_for(10'000'000);
+  ASSERT_TRUE(whole());
+  EXPECT_EQ(discarded_, 0) << "nothing of it was fetched twice";
+}
+
+TEST_F(ExchangeTest, ADiskThatHangsForLongIsNobodysSilence) {
+  take_snapshot(8, {&one_});
+  fetch_->want(one_.self, newest());
+  target_.lanes().stall_until(env::Lane::bulk,
+                              target_.clock().now_us() + kSnapshotForgetUs + 5'000'000);
+  run_until_chunks(4);
+  wait(kSnapshotForgetUs + 4'900'000);
+  ASSERT_FALSE(asked_to_install_);
+  run_for(1'000'000);
+  ASSERT_TRUE(whole());
+  EXPECT_EQ(discarded_, 0);
 }
 
 TEST_F(ExchangeTest, IfNobodyHasItTheNewestIsFetched) {

@@ -98,12 +98,13 @@ void SnapshotFetch::arm_timer() {
 void SnapshotFetch::on_timer() {
   if (!source_ || installing_) return;
   const uint64_t now_us = clock_.now_us();
-  if (now_us - progress_us_ >= kSnapshotForgetUs) {
+  const bool waits_for_disk = end_ || waiting_.contains(next_);
+  if (now_us - progress_us_ >= kSnapshotForgetUs && !waits_for_disk) {
     PROBE("snapshot_fetch: a source fell silent");
     give_up("nobody sends more of it");
     return;
   }
-  if (now_us - progress_us_ >= kSnapshotRetryUs && !end_ && !waiting_.contains(next_)) {
+  if (now_us - progress_us_ >= kSnapshotRetryUs && !waits_for_disk) {
     PROBE("snapshot_fetch: chunks were asked for again");
     const uint64_t since_us = std::max(progress_us_, source_since_us_);
     const bool turns = now_us - since_us >= kSnapshotSourceUs && next_source();
