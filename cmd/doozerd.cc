@@ -18,6 +18,7 @@
 #include "io/lanes.h"
 #include "io/log_sink.h"
 #include "io/loop.h"
+#include "io/memory_use.h"
 #include "io/net.h"
 #include "io/notify.h"
 #include "io/signals.h"
@@ -104,6 +105,10 @@ class Process {
     options.seed = io::random_u64();
     options.snapshots.log_bytes = config_.snapshot_log_bytes;
     options.loop_figures = [this] { return loop_figures(); };
+    options.memory_figures = [] {
+      const io::MemoryUse use = io::memory_use();
+      return server::MemoryFigures{.rss_bytes = use.rss_bytes, .rss_bytes_max = use.rss_bytes_max};
+    };
     server_ = std::make_unique<server::Server>(
         server::World{
             .clock = *loop_, .disk = *disk_, .lanes = *lanes_, .net = *net_, .log_sink = sink_},

@@ -43,6 +43,12 @@ struct LoopFigures {
   uint64_t turns_over_limit = 0;
 };
 
+/// What the process tells of its memory, for STATUS (io::memory_use).
+struct MemoryFigures {
+  uint64_t rss_bytes = 0;      ///< resident now
+  uint64_t rss_bytes_max = 0;  ///< and at most, since the start
+};
+
 struct ServerOptions {
   Config config;
   StartSecrets secrets;
@@ -55,7 +61,9 @@ struct ServerOptions {
   raft::Retention retention;
   ReplicaObserver* observer = nullptr;  ///< outlives the server; null: nobody looks on
   SnapshotPolicy snapshots;
-  UniqueFunction<LoopFigures()> loop_figures;  ///< empty: STATUS has none (virtual time)
+  // Empty: STATUS has none (virtual time).
+  UniqueFunction<LoopFigures()> loop_figures;
+  UniqueFunction<MemoryFigures()> memory_figures;
 };
 
 class Server final : public door::Host,
