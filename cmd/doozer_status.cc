@@ -142,11 +142,10 @@ std::string print_servers(const Json& status, const Style& style) {
   for (const Json& server : at(status, "servers")) {
     const std::string state = text(server, "state");
     const bool self = truth(server, "self");
-    table.rows.push_back({text(server, "address"), text(server, "identity"), state,
-                          text(server, "version"), text(server, "revision"),
-                          text(server, "lag_entries"), self ? "this one" : link(server),
-                          self ? std::string(kNothing) : round_trip(server),
-                          duration(server, "silent_ms", 1'000)});
+    table.rows.push_back(
+        {text(server, "address"), text(server, "identity"), state, text(server, "version"),
+         text(server, "revision"), text(server, "lag_entries"), self ? "this one" : link(server),
+         self ? std::string(kNothing) : round_trip(server), duration(server, "silent_ms", 1'000)});
     table.alarming.push_back(state == "unreachable" || state == "quarantined" ||
                              state == "repairing" || truth(server, "full"));
   }
@@ -163,7 +162,10 @@ std::string print_slots(const Json& status, const Style& style) {
     const bool voting = truth(slot, "voting");
     const bool garbage = truth(slot, "garbage");
     wished.push_back(holder);
-    table.rows.push_back({text(slot, "path"), garbage ? "garbage" : holder.empty() ? "-" : holder,
+    table.rows.push_back({text(slot, "path"),
+                          garbage          ? "garbage"
+                          : holder.empty() ? "-"
+                                           : holder,
                           holder.empty() ? "-" : address_of(status, holder),
                           voting           ? "yes"
                           : holder.empty() ? "-"

@@ -1,4 +1,5 @@
-// What STATUS tells of a cluster, at its leader and elsewhere, while all is well and while it is not.
+// What STATUS tells of a cluster, at its leader and elsewhere, while all is well and while it is
+// not.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
