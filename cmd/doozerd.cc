@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cmd/doozerd_flags.h"
+#include "cmd/doozerd_recover.h"
 #include "io/descriptors.h"
 #include "io/disk.h"
 #include "io/early_signals.h"
@@ -23,6 +24,8 @@
 #include "io/notify.h"
 #include "io/signals.h"
 #include "server/server.h"
+#include "storage/exchange.h"
+#include "storage/identity_file.h"
 
 extern char** environ;
 
@@ -205,16 +208,39 @@ class Process {
   int exit_code_ = kExitOk;
 };
 
+/// What the directory is to be told of, on standard output.
+Result<std::string> recover_alone(const Invocation& invocation) {
+  const std::string& directory = invocation.configured.config.data_dir;
+  const bool for_real = invocation.recover_for_real;
+  TRY_ASSIGN(const auto disk, io::RealDisk::open_directory(directory, false));
+  TRY(disk->lock("lock"));
+  TRY_ASSIGN(const bool decided, storage::exchange_decided(*disk));
+  if (decided && for_real) {
+    TRY(storage::settle_exchange(*disk));
+    TRY_ASSIGN(const storage::Ownership owner, storage::read_identity(*disk));
+    return directory + ": what was interrupted is done: cluster " + owner.cluster.to_string() +
+           " of server " + owner.identity.to_string() + " alone\n";
+  }
+  const storage::Ownership after{.cluster = io::random_identity(),
+                                 .identity = io::random_identity()};
+  TRY_ASSIGN(AlonePlan plan, plan_alone(*disk, after));
+  if (for_real) TRY(carry_out(plan, *disk));
+  return print_alone(plan, directory, for_real);
+}
+
+int run_recover_alone(const Invocation& invocation) {
+  const auto told = recover_alone(invocation);
+  if (!told) return complain(with_context(told.error(), "--recover-alone"), kExitRuntime);
+  std::fputs(told->c_str(), stdout);
+  return std::fflush(stdout) == 0 ? kExitOk : kExitRuntime;
+}
+
 int main_of(int argc, const char* const* argv) {
   auto invocation = parse_command_line(argc, argv, read_environment(environ));
   if (!invocation) return complain(invocation.error(), kExitUsage);
   switch (invocation->action) {
     case Action::run: return Process(std::move(*invocation)).run();
-    case Action::recover_alone:
-      return complain({Code::unsupported,
-                       "--recover-alone: a cluster of one has nobody to be parted from; for a "
-                       "damaged directory use `doozer-inspect salvage`"},
-                      kExitRuntime);
+    case Action::recover_alone: return run_recover_alone(*invocation);
     case Action::print_config:
     case Action::check_config:
     case Action::help:
