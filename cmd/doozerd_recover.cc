@@ -30,9 +30,9 @@ raft::Configuration newest_configuration(const storage::LogScan& scan,
 
 Result<void> check_sound(const inspect::DirectoryFinding& found) {
   if (found.good()) return {};
-  return fail(Code::corrupt, "the directory is damaged, and nothing was changed: " +
-                                 found.damages.front() +
-                                 ". `doozer-inspect salvage` makes a new one of what is whole");
+  return fail(Code::corrupt,
+              "the directory is damaged, and nothing was changed: " + found.damages.front() +
+                  ". `doozer-inspect salvage` makes a new one of what is whole");
 }
 
 void describe_members(const raft::Configuration& configuration, const core::Machine& machine,
@@ -139,12 +139,14 @@ std::string print_alone(const AlonePlan& plan, const std::string& directory, boo
          "of this server alone" + (done ? ", now " + plan.after.identity.to_string() : "") +
          "; the next revision is " + std::to_string(plan.revision_after.value() + 1) + '\n';
   print_lines(out, will, plan.slots);
-  out += "then: start it as before. Servers of the old cluster are refused, whatever they hold: "
-         "empty their directories, and let them attach as new ones. Restart clients that had seen "
-         "the old cluster\n";
+  out +=
+      "then: start it as before. Servers of the old cluster are refused, whatever they hold: "
+      "empty their directories, and let them attach as new ones. Restart clients that had seen "
+      "the old cluster\n";
   if (!done) {
-    out += "nothing was written: copy the directory aside, make sure that the others are lost for "
-           "good, and give --yes to do it\n";
+    out +=
+        "nothing was written: copy the directory aside, make sure that the others are lost for "
+        "good, and give --yes to do it\n";
   }
   return out;
 }

@@ -32,8 +32,8 @@ struct AlonePlan {
   std::vector<FormerMember> members;  ///< all others that had one
   Term term;
   Index last;
-  Index committed;      ///< as far as this server knew
-  Revision revision;    ///< that the old cluster had reached here
+  Index committed;    ///< as far as this server knew
+  Revision revision;  ///< that the old cluster had reached here
   Revision revision_after;
   uint64_t files = 0;
   std::vector<std::string> kept;

@@ -152,8 +152,9 @@ TEST(RecoverAlone, SaysWhatIsKeptLostInDoubtAndDone) {
   EXPECT_EQ(will.find(kAfter.cluster.to_string()), std::string::npos) << "it is not made yet";
   EXPECT_EQ(disk.operations(), operations) << "a dry run only reads";
   const std::string done = print_alone(*plan, "/d", true);
-  EXPECT_NE(done.find("done: a new cluster " + kAfter.cluster.to_string() + " of this server alone"),
-            std::string::npos)
+  EXPECT_NE(
+      done.find("done: a new cluster " + kAfter.cluster.to_string() + " of this server alone"),
+      std::string::npos)
       << done;
   EXPECT_EQ(done.find("--yes"), std::string::npos);
 }
