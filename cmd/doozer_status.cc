@@ -29,7 +29,13 @@ const Json& at(const Json& object, std::string_view key) {
 
 std::string text(const Json& object, std::string_view key) {
   const Json& value = at(object, key);
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) {
+    // Some of it was written by clients: nothing of it may speak to the terminal.
+    std::string words = value.get<std::string>();
+    std::ranges::replace_if(
+        words, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, '?');
+    return words;
+  }
   // Nothing nested: its depth is up to the server, and printing it would recurse as deep.
   return value.is_number() || value.is_boolean() ? value.dump() : std::string(kNothing);
 }
@@ -125,7 +131,9 @@ std::string print_cluster(const Json& status, const Style& style) {
 
 std::string link(const Json& server) {
   const std::string kind = text(server, "link");
-  return kind == "relayed" ? fmt::format("relayed by {}", number(server, "hops") - 1) : kind;
+  return kind == "relayed"
+             ? fmt::format("relayed by {}", std::max<uint64_t>(number(server, "hops"), 1) - 1)
+             : kind;
 }
 
 /// Round trips are of interest below a millisecond, too.
@@ -133,6 +141,12 @@ std::string round_trip(const Json& server) {
   const uint64_t us = number(server, "rtt_us");
   if (us == 0) return std::string(kNothing);
   return us < 1'000 ? fmt::format("{}us", us) : rough_duration(us);
+}
+
+/// What a server has not written yet leaves no hole in the table.
+std::string cell(const Json& object, std::string_view key) {
+  std::string word = text(object, key);
+  return word.empty() ? std::string(kNothing) : word;
 }
 
 std::string print_servers(const Json& status, const Style& style) {
@@ -143,7 +157,7 @@ std::string print_servers(const Json& status, const Style& style) {
     const std::string state = text(server, "state");
     const bool self = truth(server, "self");
     table.rows.push_back(
-        {text(server, "address"), text(server, "identity"), state, text(server, "version"),
+        {cell(server, "address"), text(server, "identity"), state, cell(server, "version"),
          text(server, "revision"), text(server, "lag_entries"), self ? "this one" : link(server),
          self ? std::string(kNothing) : round_trip(server), duration(server, "silent_ms", 1'000)});
     table.alarming.push_back(state == "unreachable" || state == "quarantined" ||

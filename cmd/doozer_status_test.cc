@@ -62,6 +62,20 @@ TEST(DoozerStatus, TellsServersSlotsAndMeansInTables) {
       "loop      1000 turns, the longest 2100us, 0 too long\n");
 }
 
+TEST(DoozerStatus, WhatIsEmptyLeavesNoHole) {
+  const std::string out = format_status(
+      R"({"servers":[{"identity":"I","address":"","version":"","state":"standby"}]})", {});
+  EXPECT_NE(out.find("\n-        I         standby  -        -"), std::string::npos) << out;
+}
+
+TEST(DoozerStatus, NothingThatClientsWroteSpeaksToTheTerminal) {
+  const std::string out = format_status(
+      R"({"servers":[{"version":"\u001b[2J\n\u007f","link":"relayed","hops":0}]})", {});
+  EXPECT_NE(out.find("?[2J??"), std::string::npos) << out;
+  EXPECT_EQ(out.find('\x1b'), std::string::npos);
+  EXPECT_NE(out.find("relayed by 0"), std::string::npos) << out;
+}
+
 TEST(DoozerStatus, WhatIsWrongIsRed) {
   const std::string out = format_status(kStatus, {.colour = true});
   EXPECT_NE(out.find("\x1b[31;1mh3:8046"), std::string::npos) << out;

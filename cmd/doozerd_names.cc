@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/probe.h"
+#include "client/options.h"
 #include "doozer/uri.h"
 
 namespace doozer::cmd {
@@ -17,6 +18,9 @@ constexpr uint64_t kLookEveryUs = 1'000'000;
 /// Servers that are there get so long to prove that they hold the cluster before anybody stands for
 /// election beside them (in the original, too, one second).
 constexpr uint64_t kAttachFirstUs = 3'000'000;
+/// Of the cluster looked for; a cluster has at most 32 servers.
+constexpr size_t kAddressesMax = 128;
+constexpr size_t kAddressBytesMax = 256;
 constexpr uint64_t kRetryUs = 2'000'000;
 constexpr Duration kRequestTimeout = std::chrono::seconds(5);
 /// What others remove, or an old backup of the name service lacks, is there again after so long.
@@ -38,8 +42,8 @@ Result<NameServiceTarget> parse_boot_uri(std::string_view uri, std::string_view 
   std::string named = std::exchange(target.client.cluster_name, {});
   if (!named.empty() && named != cluster) {
     if (cluster != kDefaultCluster) {
-      return fail(Code::bad_argument, "boot-uri names cluster " + quote(named) + " (cn), --cluster " +
-                                          quote(cluster) + ": which is it?");
+      return fail(Code::bad_argument, "boot-uri names cluster " + quote(named) +
+                                          " (cn), --cluster " + quote(cluster) + ": which is it?");
     }
     target.cluster = std::move(named);
   }
@@ -93,8 +97,15 @@ void ClientNames::on_listed(Result<Files> files) {
   if (!files) return failed("looking for servers", files.error());
   found_.clear();
   for (const File& file : files->files) {
-    const bool ours = file.value == address_ || file.path == entry();
-    if (!ours && !file.value.empty()) found_.push_back(file.value);
+    if (file.value == address_ || file.path == entry()) continue;
+    // Anybody may have written there.
+    auto address = client::complete_address(file.value);
+    if (!address || address->size() > kAddressBytesMax || found_.size() == kAddressesMax) {
+      PROBE("names: what stands there is no address, or one too many");
+      logger_.debug("entry_skipped", {{"path", std::string_view(file.path)}});
+      continue;
+    }
+    found_.push_back(*std::move(address));
   }
   core_->get(first(), reading(), [this](Result<File> file) { on_first(std::move(file)); });
 }

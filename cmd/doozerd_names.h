@@ -79,7 +79,7 @@ class ClientNames final : public server::NameService {
   std::string address_;
   UniqueFunction<void(const Finding&)> then_;
   bool searching_ = false;
-  std::vector<std::string> found_;             ///< addresses of the look that is under way
+  std::vector<std::string> found_;  ///< addresses of the look that is under way
   std::optional<Finding> told_;
   uint64_t first_look_us_ = 0;
   bool standing_ = false;  ///< our entry may be there for the election alone

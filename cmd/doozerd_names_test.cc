@@ -26,7 +26,10 @@ std::string address_of(uint64_t number) { return "10.0.0." + std::to_string(numb
 class World {
  public:
   explicit World(uint64_t seed) : network_({.seed = seed}), rng_(seed) { start(0); }
-  ~World() { processes_.clear(); }
+  ~World() {
+    if (up(0)) process(0).server().forget(static_cast<door::WriteCompletion&>(ignored_));
+    processes_.clear();
+  }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -85,6 +88,15 @@ class World {
     const core::Found found = process(0).server().machine().find(path, std::nullopt);
     return found.kind == core::Found::Kind::file ? std::string(found.file.value) : "";
   }
+  void set(const std::string& path, const std::string& value) {
+    process(0).server().submit(core::SetView{.path = path, .revision = -1, .value = value},
+                               ignored_, 0);
+    CHECK(run([&] { return told(path) == value; }));
+  }
+  void del(const std::string& path) {
+    process(0).server().submit(core::DelView{.path = path, .revision = -1}, ignored_, 0);
+    CHECK(run([&] { return told(path).empty(); }));
+  }
   std::string identity(uint64_t number) { return process(number).server().identity().to_string(); }
 
  private:
@@ -136,6 +148,11 @@ class World {
     if (process.log().has("booted")) booted_.insert(process.server().cluster().to_string());
   }
 
+  struct Ignored final : door::WriteCompletion {
+    void on_written(uint64_t, const door::WriteOutcome&) override {}
+  };
+
+  Ignored ignored_;
   sim::SimNetwork network_;
   Rng rng_;
   std::map<uint64_t, std::unique_ptr<SimDisk>> disks_;
@@ -227,6 +244,27 @@ TEST(Names, WhereverTheFirstServersMachineCrashesItBootsInTheEnd) {
   }
 }
 
+TEST(Names, WhatIsNoAddressIsSkippedAndTheOthersAreAsked) {
+  World world(7);
+  ASSERT_TRUE(world.run([&] { return world.serving(0); }));
+  world.start(1);
+  ASSERT_TRUE(world.run([&] { return world.serving(1); }));
+  ASSERT_TRUE(world.run([&] { return !world.told("/ctl/ns/mine/" + world.identity(1)).empty(); }));
+  const std::string long_one(300, 'h');
+  int number = 0;
+  for (const std::string& garbage :
+       {std::string(), std::string("no port:"), std::string("\0\xff:1", 4), long_one + ":1",
+        std::string(100'000, ':'), std::string("h:99999")}) {
+    world.set("/ctl/ns/mine/AAA" + std::to_string(++number), garbage);
+  }
+  for (int i = 0; i < 200; ++i) {
+    world.set("/ctl/ns/mine/ZZZ" + std::to_string(i), "10.0.8.1:" + std::to_string(1000 + i));
+  }
+  world.start(2);
+  ASSERT_TRUE(world.run([&] { return world.serving(2); }));
+  EXPECT_EQ(world.process(2).server().cluster(), world.process(1).server().cluster());
+}
+
 TEST(Names, AnEmptiedDirectoryNeverMakesASecondCluster) {
   World world(5);
   world.start(1);
@@ -245,19 +283,13 @@ TEST(Names, AClusterThatIsThereIsJoinedThoughNobodyWasElected) {
   World world(6);
   world.start(1);
   ASSERT_TRUE(world.run([&] { return world.serving(1) && !world.told("/ctl/boot/mine").empty(); }));
-  struct Ignored final : door::WriteCompletion {
-    void on_written(uint64_t, const door::WriteOutcome&) override {}
-  } ignored;
-  server::Server& names = world.process(0).server();
-  names.submit(core::DelView{.path = "/ctl/boot/mine", .revision = -1}, ignored, 0);
-  ASSERT_TRUE(world.run([&] { return world.told("/ctl/boot/mine").empty(); }));
-  ASSERT_TRUE(world.run(
-      [&] { return world.told("/ctl/ns/mine/" + world.identity(1)) == address_of(1); }));
+  world.del("/ctl/boot/mine");
+  ASSERT_TRUE(
+      world.run([&] { return world.told("/ctl/ns/mine/" + world.identity(1)) == address_of(1); }));
   world.start(2);
   ASSERT_TRUE(world.run([&] { return world.serving(2); }));
   EXPECT_EQ(world.process(2).server().cluster(), world.process(1).server().cluster());
   EXPECT_EQ(world.booted().size(), 1U);
-  names.forget(static_cast<door::WriteCompletion&>(ignored));
 }
 
 }  // namespace

@@ -75,12 +75,16 @@ std::string_view state_name(const Cluster::ServerStatus& server, const raft::Cor
   return server.self ? role_name(core.role()) : "follower";
 }
 
-/// The text of a small file below /ctl/node, as that server wrote it; empty if there is none.
+/// A file below /ctl/node, as that server wrote it, or any client: no more than this of it.
+constexpr size_t kNodeTextBytesMax = 128;
+
+/// Empty if there is none.
 std::string node_file(const core::Machine& machine, const Identity& identity,
                       std::string_view name) {
   const std::string path = "/ctl/node/" + identity.to_string() + "/" + std::string(name);
   const core::Found found = machine.find(path, std::nullopt);
-  return found.kind == core::Found::Kind::file ? std::string(found.file.value) : std::string();
+  if (found.kind != core::Found::Kind::file) return {};
+  return std::string(found.file.value.substr(0, kNodeTextBytesMax));
 }
 
 std::string_view link_name(const transport::PeerInfo& peer) {

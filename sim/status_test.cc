@@ -90,6 +90,23 @@ TEST_F(StatusTest, EveryServerTellsOfAllWithStateVersionAndLink) {
   }
 }
 
+TEST_F(StatusTest, WhatAClientWroteOfAServerIsCutShort) {
+  struct Ignored final : door::WriteCompletion {
+    void on_written(uint64_t, const door::WriteOutcome&) override {}
+  } ignored;
+  const std::string name = identity(leader());
+  world_.host(leader()).process().server().submit(
+      core::SetView{.path = "/ctl/node/" + name + "/version",
+                    .revision = -1,
+                    .value = std::string(100'000, 'v')},
+      ignored, 0);
+  ASSERT_TRUE(until([&] {
+    const Json told = told_of(leader(), name);
+    return told.at("version").get<std::string>() == std::string(128, 'v');
+  }));
+  world_.host(leader()).process().server().forget(static_cast<door::WriteCompletion&>(ignored));
+}
+
 TEST_F(StatusTest, TheWishStandsBesideTheTruth) {
   const Json status = this->status(follower());
   std::set<std::string> wished;
