@@ -1,6 +1,7 @@
 # doozer-inspect, the offline reader and salvager: included by cmd/CMakeLists.txt.
 doozer_room(inspect EXCEPTIONS
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_inspect_print.cc
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_inspect_alone.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_inspect_print.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_inspect_read.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_inspect_salvage.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_json.cc

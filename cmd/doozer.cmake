@@ -4,7 +4,7 @@ doozer_room(cli EXCEPTIONS
           ${CMAKE_CURRENT_LIST_DIR}/doozer_completion.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_errors.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_format.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_help.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_json.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_man.cc
-          ${CMAKE_CURRENT_LIST_DIR}/doozer_table.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_status.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_table.cc
   DEPS base)
 find_package(nlohmann_json REQUIRED)
 target_link_libraries(doozer_cli PRIVATE nlohmann_json::nlohmann_json)
@@ -12,6 +12,7 @@ doozer_tests(cli
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_archive_test.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_args_test.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_format_test.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_status_test.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_texts_test.cc
   DEPS cli client)
 if(TARGET cli_test)
@@ -21,7 +22,9 @@ endif()
 # What talks to a server: needs the blocking client.
 doozer_room(cli_commands EXCEPTIONS
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_commands.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_import.cc
-          ${CMAKE_CURRENT_LIST_DIR}/doozer_process.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_tree.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_process.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_status_command.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_tree.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_watch.cc
   DEPS cli)
 if(TARGET doozer_facade)

@@ -165,6 +165,8 @@ Result<> take_flag(const Found& found, Invocation& invocation, Cluster& cluster)
     invocation.exec = found.value;
   } else if (name == "count") {
     TRY_ASSIGN(invocation.count, parse_whole(*found.flag, found.value, 1));
+  } else if (name == "watch") {
+    invocation.watch = true;
   } else if (name == "long") {
     invocation.long_listing = true;
   } else if (name == "below") {

@@ -30,6 +30,7 @@ struct Invocation {
   std::string exec;
   int64_t count = 0;  ///< 0: no limit
   bool long_listing = false;
+  bool watch = false;
   std::string below = "/";
   bool overwrite = false;
   bool dry_run = false;

@@ -97,13 +97,6 @@ Result<ExitStatus> run_self(Session& session) {
   return print(JsonObject().text("self", identity).str() + '\n');
 }
 
-Result<ExitStatus> run_status(Session& session) {
-  ReadOptions options = session.reading();
-  options.local = true;
-  TRY_ASSIGN(const std::string status, session.client.status(options));
-  return print(session.style.json ? status + '\n' : json_as_lines(status));
-}
-
 /// Names with what stat tells of each, all as of the listing's revision.
 Result<std::vector<LongName>> stat_names(Session& session, const std::string& path,
                                          const Listing& listing) {

@@ -195,11 +195,5 @@ TEST(DoozerJson, OnlyWholeUtf8IsText) {
   EXPECT_EQ(json_string("a\xFF\x01\""), "\"a\xEF\xBF\xBD\\u0001\\\"\"");
 }
 
-TEST(DoozerJson, StatusReadsAsLines) {
-  EXPECT_EQ(json_as_lines(R"({"b":1,"a":{"x":"y","z":[1,2]},"e":{}})"),
-            "b: 1\na.x: y\na.z: [1,2]\ne: {}\n");
-  EXPECT_EQ(json_as_lines("not json"), "not json\n");
-}
-
 }  // namespace
 }  // namespace doozer::cli

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/write_tag.h"
+#include "storage/exchange.h"
 #include "storage/identity_file.h"
 #include "storage/repair_file.h"
 #include "storage/snapshot_reader.h"
@@ -254,6 +255,12 @@ Result<DirectoryFinding> read_directory(env::Disk& disk) {
     any = any || here;
   }
   if (!any) return fail(Code::not_found, "no data directory of Doozer");
+  TRY_ASSIGN(const bool decided, storage::exchange_decided(disk));
+  if (decided) {
+    return fail(Code::other,
+                "--recover-alone was interrupted here after it was decided: start doozerd, or give "
+                "`doozerd --recover-alone --yes` again, and it is ended");
+  }
   TRY(read_identity_files(disk, found));
   TRY_ASSIGN(found.log, storage::inspect_log(disk, found.owner));
   for (const storage::Damage& damage : found.log.damages) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "cmd/doozer_inspect_alone.h"
 #include "cmd/doozer_json.h"
-#include "core/command.h"
 #include "storage/salvage.h"
 
 namespace doozer::inspect {
@@ -70,23 +70,11 @@ std::string array(const std::vector<std::string>& lines) {
   return out + ']';
 }
 
-/// One NOP is one revision: the plainest raise that the state machine knows.
-Result<void> raise_revision(core::Machine& machine) {
-  std::string nop;
-  core::encode_command({.envelope = {}, .body = core::NopView{}}, nop);
-  const Revision wanted = machine.revision() + kRevisionRaise;
-  while (machine.revision() < wanted) {
-    TRY(machine.apply(machine.applied() + 1, nop));
-    Budget budget(kSliceSteps);
-    machine.run(budget);
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<SalvagePlan> plan_salvage(env::Disk& source, const DirectoryFinding& found) {
   SalvagePlan plan;
+  if (found.owner) plan.before = found.owner->identity;
   plan.source = best_source(found);
   if (plan.source.last == Index()) {
     return fail(Code::corrupt,
@@ -125,15 +113,15 @@ std::string print_plan(const SalvagePlan& plan, bool json, bool written) {
   for (const std::string& line : plan.kept) out += "kept: " + line + '\n';
   for (const std::string& line : plan.lost) out += "lost: " + line + '\n';
   if (plan.lost.empty()) out += "nothing is missing\n";
-  out += std::to_string(files) + " files; the new cluster goes on from revision " +
+  out += std::to_string(files) + " files; the new cluster goes on above revision " +
          std::to_string(after) + '\n';
   out += written ? "written\n" : "nothing was written: give --write to do it\n";
   return out;
 }
 
-Result<void> write_plan(SalvagePlan& plan, env::Disk& target, const storage::Ownership& owner) {
-  TRY(raise_revision(*plan.machine));
-  const std::unique_ptr<core::ImageWriter> image = plan.machine->write_image();
+Result<storage::SalvagedState> alone_state(SalvagePlan& plan, const storage::Ownership& owner) {
+  TRY(make_alone(*plan.machine, plan.before, owner.identity));
+  std::unique_ptr<core::ImageWriter> image = plan.machine->write_image();
   const core::Digests digests = image->digests();
   storage::SalvagedState state;
   state.header = {.cluster = owner.cluster,
@@ -146,9 +134,8 @@ Result<void> write_plan(SalvagePlan& plan, env::Disk& target, const storage::Own
                   .chain_digest = digests.chain,
                   .state_digest = digests.state};
   // A step of the image may give more than one chunk takes: what is left waits here.
-  std::string waiting;
-  bool more = true;
-  state.image = [&]() -> Result<std::optional<std::string>> {
+  state.image = [image = std::move(image), waiting = std::string(),
+                 more = true]() mutable -> Result<std::optional<std::string>> {
     while (more && waiting.size() < kSnapshotChunkBytes) {
       Budget budget(kSliceSteps);
       TRY_ASSIGN(const auto step,
@@ -160,6 +147,11 @@ Result<void> write_plan(SalvagePlan& plan, env::Disk& target, const storage::Own
     waiting.erase(0, chunk.size());
     return chunk;
   };
+  return state;
+}
+
+Result<void> write_plan(SalvagePlan& plan, env::Disk& target, const storage::Ownership& owner) {
+  TRY_ASSIGN(storage::SalvagedState state, alone_state(plan, owner));
   return storage::write_salvaged(target, std::move(state));
 }
 

@@ -8,20 +8,22 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cmd/doozer_inspect_alone.h"
 #include "cmd/doozer_inspect_read.h"
 #include "core/machine.h"
 #include "env/disk.h"
+#include "storage/salvage.h"
 #include "storage/storage.h"
 
 namespace doozer::inspect {
 
-constexpr int64_t kRevisionRaise = 1'000'000;
-
 struct SalvagePlan {
   Source source;
+  std::optional<Identity> before;          ///< the server's old identity, if it could be read
   std::unique_ptr<core::Machine> machine;  ///< the state that is kept
   Term term;                               ///< above every term that was seen
   std::vector<std::string> kept;           ///< what is used, one line each
@@ -35,7 +37,11 @@ Result<SalvagePlan> plan_salvage(env::Disk& source, const DirectoryFinding& foun
 /// What the plan comes to, for people or as one JSON object.
 std::string print_plan(const SalvagePlan& plan, bool json, bool written);
 
-/// Raises the revision and writes the new directory. The plan's machine is changed. Errors:
+/// Makes the plan's machine that of a new cluster of one (make_alone()) and its bytes; the plan
+/// must outlive them. Errors: as Machine::apply().
+Result<storage::SalvagedState> alone_state(SalvagePlan& plan, const storage::Ownership& owner);
+
+/// Does so and writes the new directory. The plan's machine is changed. Errors:
 /// conflict (the directory is not empty), no_space, io_error.
 Result<void> write_plan(SalvagePlan& plan, env::Disk& target, const storage::Ownership& owner);
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 namespace doozer::cli {
 namespace {
@@ -27,22 +26,6 @@ size_t utf8_length(std::string_view text) {
   if (lead == 0xF0 && second < 0x90) return 0;  // overlong
   if (lead == 0xF4 && second > 0x8F) return 0;  // past U+10FFFF
   return length;
-}
-
-constexpr int kLineDepthMax = 8;  ///< what is nested deeper stands as JSON
-
-void flatten(const nlohmann::ordered_json& value, const std::string& name, int depth,
-             std::string& out) {
-  if (value.is_object() && !value.empty() && depth < kLineDepthMax) {
-    for (const auto& [key, member] : value.items()) {
-      flatten(member, name.empty() ? key : name + '.' + key, depth + 1, out);
-    }
-    return;
-  }
-  const std::string text =
-      value.is_string() ? value.get<std::string>()
-                        : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  out += fmt::format("{}: {}\n", name, text);
 }
 
 }  // namespace
@@ -153,14 +136,6 @@ JsonObject& JsonObject::raw(std::string_view name, std::string_view json) {
   key(name);
   out_ += json;
   return *this;
-}
-
-std::string json_as_lines(std::string_view json) {
-  const auto value = nlohmann::ordered_json::parse(json, nullptr, /*allow_exceptions=*/false);
-  if (!value.is_object()) return std::string(json) + '\n';
-  std::string out;
-  flatten(value, "", 0, out);
-  return out;
 }
 
 }  // namespace doozer::cli

@@ -37,8 +37,4 @@ class JsonObject {
   std::string out_ = "{";
 };
 
-/// A JSON object as lines `key: value` for people, nested ones with their keys joined by dots.
-/// What is no JSON object comes back as it is.
-std::string json_as_lines(std::string_view json);
-
 }  // namespace doozer::cli

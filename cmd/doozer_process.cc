@@ -215,6 +215,7 @@ Result<int> run_for_event(const std::string& command, const Event& event) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+bool output_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
 bool output_takes_colour() { return takes_colour(STDOUT_FILENO); }
 bool error_takes_colour() { return takes_colour(STDERR_FILENO); }
 

@@ -49,6 +49,8 @@ class OutputFile {
 /// io_error.
 Result<int> run_for_event(const std::string& command, const Event& event);
 
+/// True if results go to a terminal.
+bool output_is_terminal();
 /// True if results, or errors, go to a terminal that shows colours.
 bool output_takes_colour();
 bool error_takes_colour();

@@ -33,6 +33,7 @@ using Handler = Result<ExitStatus> (*)(Session&);
 Handler find_handler(std::string_view command);
 
 // Commands with files of their own.
+Result<ExitStatus> run_status(Session& session);
 Result<ExitStatus> run_wait(Session& session);
 Result<ExitStatus> run_watch(Session& session);
 Result<ExitStatus> run_find(Session& session);

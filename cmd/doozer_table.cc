@@ -34,7 +34,8 @@ constexpr FlagRow kCommandFlags[] = {
     {'x', "exec", "COMMAND", "",
      "for each event run this shell command instead of printing: the value is its standard input, "
      "and DOOZER_PATH, DOOZER_REV and DOOZER_FLAG (set, del or nop) are in its environment"},
-    {'n', "count", "N", "", "end after N events"},
+    {'n', "count", "N", "", "end after N events, or with status --watch after N looks"},
+    {'w', "watch", "", "", "go on looking, once a second"},
     {'l', "long", "", "", "tell of each name what stat tells"},
     {0, "below", "PATH", "", "only what is at or below PATH"},
     {0, "overwrite", "", "", "replace files that hold something else"},
@@ -97,8 +98,12 @@ constexpr CommandRow kCommands[] = {
     {"stat", "PATH", "tell of a file or directory", 1, 1, "", true,
      "Prints the revision and the length of a file, or d and the number of entries of a "
      "directory."},
-    {"status", "", "tell how the server and its cluster are", 0, 0, "", false,
-     "With -o json, what the server said, unchanged."},
+    {"status", "", "tell how the server and its cluster are", 0, 0, "watch count", false,
+     "Prints what the server at hand knows: the cluster, every server with its state, revision and "
+     "lag in log entries and the link to it, slots (the wish) beside votes (the truth), disk, "
+     "memory, loop. Lag and silence of the others are known to the leader alone. With -o json, "
+     "what the server said, unchanged, on one line. With --watch a terminal is drawn anew each "
+     "second; elsewhere block follows block."},
     {"touch", "PATH", "give a file a new revision", 1, 1, "value-bytes-max", false,
      "Writes what is in the file once more, or creates it empty. Prints nothing."},
     {"tree", "[PATH]", "draw a tree", 0, 1, "", true,

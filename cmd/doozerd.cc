@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "cmd/doozerd_flags.h"
+#include "cmd/doozerd_names.h"
+#include "cmd/doozerd_recover.h"
 #include "io/descriptors.h"
 #include "io/disk.h"
 #include "io/early_signals.h"
@@ -18,10 +20,13 @@
 #include "io/lanes.h"
 #include "io/log_sink.h"
 #include "io/loop.h"
+#include "io/memory_use.h"
 #include "io/net.h"
 #include "io/notify.h"
 #include "io/signals.h"
 #include "server/server.h"
+#include "storage/exchange.h"
+#include "storage/identity_file.h"
 
 extern char** environ;
 
@@ -44,6 +49,11 @@ int complain(const Error& error, int exit_code) {
   return exit_code;
 }
 
+/// Why it does not start.
+int exit_of(const Error& error) {
+  return error.code == Code::bad_argument ? kExitUsage : kExitRuntime;
+}
+
 // The process of one server, from the command line's end to its exit status.
 class Process {
  public:
@@ -56,7 +66,7 @@ class Process {
   int run() {
     if (auto prepared = prepare(); !prepared) {
       leave_as_found();
-      return complain(prepared.error(), kExitRuntime);
+      return complain(prepared.error(), exit_of(prepared.error()));
     }
     for (const std::string& warning : invocation_.configured.warnings) {
       logger_.warn("configuration", {{"warning", std::string_view(warning)}});
@@ -68,7 +78,7 @@ class Process {
       logger_.error("cannot_start", {{"data_dir", std::string_view(config_.data_dir)},
                                      {"error", std::string_view(started.error().message)}});
       leave_as_found();
-      return started.error().code == Code::bad_argument ? kExitUsage : kExitRuntime;
+      return exit_of(started.error());
     }
     loop_->run();
     // All that was promised is durable. Freeing a million files one by one, or waiting for a log
@@ -106,6 +116,16 @@ class Process {
     options.seed = io::random_u64();
     options.snapshots.log_bytes = config_.snapshot_log_bytes;
     options.loop_figures = [this] { return loop_figures(); };
+    options.memory_figures = [] {
+      const io::MemoryUse use = io::memory_use();
+      return server::MemoryFigures{.rss_bytes = use.rss_bytes, .rss_bytes_max = use.rss_bytes_max};
+    };
+    if (!config_.boot_uri.empty()) {
+      TRY_ASSIGN(NameServiceTarget target, parse_boot_uri(config_.boot_uri, config_.cluster));
+      options.config.cluster = target.cluster;
+      TRY_ASSIGN(options.names,
+                 ClientNames::make(*loop_, *net_, std::move(target), io::random_u64(), logger_));
+    }
     server_ = std::make_unique<server::Server>(
         server::World{
             .clock = *loop_, .disk = *disk_, .lanes = *lanes_, .net = *net_, .log_sink = sink_},
@@ -202,18 +222,52 @@ class Process {
   int exit_code_ = kExitOk;
 };
 
+/// What the directory is to be told of, on standard output.
+Result<std::string> recover_alone(const Invocation& invocation) {
+  const std::string& directory = invocation.configured.config.data_dir;
+  const bool for_real = invocation.recover_for_real;
+  TRY_ASSIGN(const auto disk, io::RealDisk::open_directory(directory, false));
+  TRY(disk->lock("lock"));
+  TRY_ASSIGN(const bool decided, storage::exchange_decided(*disk));
+  if (decided && for_real) {
+    TRY(storage::settle_exchange(*disk));
+    TRY_ASSIGN(const storage::Ownership owner, storage::read_identity(*disk));
+    return directory + ": what was interrupted is done: cluster " + owner.cluster.to_string() +
+           " of server " + owner.identity.to_string() + " alone\n";
+  }
+  const storage::Ownership after{.cluster = io::random_identity(),
+                                 .identity = io::random_identity()};
+  TRY_ASSIGN(AlonePlan plan, plan_alone(*disk, after));
+  if (for_real) TRY(carry_out(plan, *disk));
+  return print_alone(plan, directory, for_real);
+}
+
+int run_recover_alone(const Invocation& invocation) {
+  const auto told = recover_alone(invocation);
+  if (!told) return complain(with_context(told.error(), "--recover-alone"), kExitRuntime);
+  std::fputs(told->c_str(), stdout);
+  return std::fflush(stdout) == 0 ? kExitOk : kExitRuntime;
+}
+
+/// What nobody but the client library can judge.
+Result<void> check_boot_uri(const server::Config& config) {
+  if (config.boot_uri.empty()) return {};
+  TRY(parse_boot_uri(config.boot_uri, config.cluster));
+  return {};
+}
+
 int main_of(int argc, const char* const* argv) {
   auto invocation = parse_command_line(argc, argv, read_environment(environ));
   if (!invocation) return complain(invocation.error(), kExitUsage);
   switch (invocation->action) {
     case Action::run: return Process(std::move(*invocation)).run();
-    case Action::recover_alone:
-      return complain({Code::unsupported,
-                       "--recover-alone: a cluster of one has nobody to be parted from; for a "
-                       "damaged directory use `doozer-inspect salvage`"},
-                      kExitRuntime);
-    case Action::print_config:
+    case Action::recover_alone: return run_recover_alone(*invocation);
     case Action::check_config:
+      if (auto good = check_boot_uri(invocation->configured.config); !good) {
+        return complain(good.error(), kExitUsage);
+      }
+      [[fallthrough]];
+    case Action::print_config:
     case Action::help:
     case Action::version:
     case Action::print_man:

@@ -9,12 +9,14 @@
 #include <future>
 #include <set>
 
+#include "base/limits.h"
 #include "base/units.h"
 #include "io/early_signals.h"
 #include "io/entropy.h"
 #include "io/fd.h"
 #include "io/io_testing.h"
 #include "io/log_sink.h"
+#include "io/memory_use.h"
 #include "io/notify.h"
 #include "io/signals.h"
 
@@ -33,6 +35,17 @@ TEST_F(LoopTest, SignalsAreEventsOfTheLoop) {
     EXPECT_EQ(heard.back(), signal);
   }
   raise(SIGPIPE);
+}
+
+TEST(MemoryUse, GrowsWithWhatIsTouched) {
+  constexpr size_t kBytes = 64 * kMiB;
+  const MemoryUse before = memory_use();
+  EXPECT_GT(before.rss_bytes, 0U);
+  std::vector<char> touched(kBytes, 'x');
+  const MemoryUse after = memory_use();
+  EXPECT_EQ(touched[kBytes / 2], 'x');
+  EXPECT_GT(after.rss_bytes, before.rss_bytes + kBytes / 2);
+  EXPECT_GE(after.rss_bytes_max, after.rss_bytes);
 }
 
 TEST_F(LoopTest, TheSignalsMayBeLetGoInsideTheirCall) {

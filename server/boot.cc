@@ -9,19 +9,39 @@
 namespace doozer::server {
 
 Result<FirstStart> first_start(const BootInputs& inputs) {
+  if (!inputs.boot_uri.empty()) return FirstStart::ask;
   if (!inputs.attach.empty()) return FirstStart::attach;
-  if (!inputs.boot_uri.empty()) {
-    return fail(
-        Code::bad_argument,
-        "--boot-uri: the data directory is empty and this version cannot boot through a name "
-        "service yet; give --attach");
-  }
   if (inputs.boot || is_loopback_address(inputs.listen)) return FirstStart::boot;
   return fail(Code::bad_argument,
               "--listen " + quote(inputs.listen) +
                   ": the data directory is empty and the address is not loopback. If this is to "
                   "be a new cluster, give --boot; if there should be data, check that the volume "
                   "is mounted");
+}
+
+namespace {
+
+constexpr std::string_view kCandidateFile = "candidate";
+constexpr uint64_t kCandidateBytesMax = 64;
+
+}  // namespace
+
+Result<Identity> candidate_identity(env::Disk& disk, const Identity& fresh) {
+  TRY_ASSIGN(const bool stood_before, disk.exists(kCandidateFile));
+  if (stood_before) {
+    TRY_ASSIGN(const std::string text, env::read_file(disk, kCandidateFile, kCandidateBytesMax));
+    auto identity = Identity::parse(text);
+    if (identity) return identity;
+    return fail(Code::corrupt, "file \"" + std::string(kCandidateFile) + "\": no identity in " +
+                                   quote(text) + "; remove it if this server holds no cluster");
+  }
+  TRY(env::replace_file(disk, "", kCandidateFile, fresh.to_string()));
+  return fresh;
+}
+
+Result<void> forget_candidate(env::Disk& disk) {
+  TRY_ASSIGN(const bool there, disk.exists(kCandidateFile));
+  return there ? disk.remove(kCandidateFile) : Result<void>();
 }
 
 namespace {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "core/machine.h"
+#include "env/disk.h"
 #include "storage/storage.h"
 
 namespace doozer::server {
@@ -24,12 +25,20 @@ struct BootInputs {
 enum class FirstStart : uint8_t {
   boot,    ///< a new cluster, of this server
   attach,  ///< look for a cluster at the addresses given (with --boot: boot if they hold none)
+  ask,     ///< ask the name service who boots and whom to attach to
 };
 
-/// What an empty data directory becomes: a new cluster when listening on loopback without --attach
-/// and --boot-uri, or with --boot. A volume that failed to mount must not become a second, empty
-/// cluster at the old address. Errors: bad_argument, telling what to do.
+/// What an empty data directory becomes: whatever the name service says, with --boot-uri; a new
+/// cluster when listening on loopback without --attach, or with --boot. A volume that failed to
+/// mount must not become a second, empty cluster at the old address. Errors: bad_argument, telling
+/// what to do.
 Result<FirstStart> first_start(const BootInputs& inputs);
+
+/// The identity under which this server stands for election at the name service: the one that it
+/// stood under before, else `fresh`, durably noted. Errors: corrupt (the note), io_error, no_space.
+Result<Identity> candidate_identity(env::Disk& disk, const Identity& fresh);
+/// Once the directory holds a cluster, nobody stands for anything. Errors: io_error.
+Result<void> forget_candidate(env::Disk& disk);
 
 /// One file to write at boot.
 struct BootWrite {

@@ -102,10 +102,15 @@ class Cluster final : private ReplicaHost,
     std::string address;
     bool voter = false;
     bool self = false;
+    std::optional<Health> health;  ///< what it told this leader last
+    uint64_t health_age_us = 0;
   };
-  /// What this server knows of all; lag and silence only while it leads.
+  /// What this server knows of all, itself included; match, health and silence of others only while
+  /// it leads.
   std::vector<ServerStatus> servers() const;
   std::vector<SlotFact> slots() const;
+  /// Its disk takes deletions only.
+  bool full() const { return full_; }
   uint64_t fetches() const { return fetches_; }
   uint64_t quarantines() const { return quarantines_; }
 
@@ -140,6 +145,7 @@ class Cluster final : private ReplicaHost,
   // cluster_care.cc: what is looked at every kHealthEveryUs.
   void arm_care();
   void care();
+  Health health() const;
   void report_health();
   void mind_disk();
   void register_self();

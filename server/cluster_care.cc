@@ -67,21 +67,25 @@ void Cluster::on_cluster_changed() {
 
 // --- How this server is.
 
-void Cluster::report_health() {
+Health Cluster::health() const {
   const raft::Core& core = replica_->core();
   const core::Machine& machine = replica_->machine();
-  const Health health{.term = core.term(),
-                      .applied = machine.applied(),
-                      .revision = machine.revision(),
-                      .full = full_,
-                      .quarantined = quarantined_,
-                      .sound = core.trust() == raft::LogTrust::sound,
-                      .cluster_version = core::kClusterVersion,
-                      .digests = {digests_.begin(), digests_.end()}};
+  return {.term = core.term(),
+          .applied = machine.applied(),
+          .revision = machine.revision(),
+          .full = full_,
+          .quarantined = quarantined_,
+          .sound = core.trust() == raft::LogTrust::sound,
+          .cluster_version = core::kClusterVersion,
+          .digests = {digests_.begin(), digests_.end()}};
+}
+
+void Cluster::report_health() {
+  const Identity& leader = replica_->core().leader();
   if (replica_->leading()) {
-    on_health(self_, health);
-  } else if (!core.leader().none()) {
-    post(core.leader(), false, encode_peer_message(health));
+    on_health(self_, health());
+  } else if (!leader.none()) {
+    post(leader, false, encode_peer_message(health()));
   }
 }
 
@@ -444,6 +448,12 @@ std::vector<Cluster::ServerStatus> Cluster::servers() const {
     status.address = member != nullptr ? member->address : status.peer.address;
     const raft::Progress* const progress = replica_->core().progress(identity);
     if (progress != nullptr) status.match = progress->match;
+    if (status.self) {
+      status.health = health();
+    } else if (const auto report = reports_.find(identity); report != reports_.end()) {
+      status.health = report->second.health;
+      status.health_age_us = now - report->second.at_us;
+    }
     servers.push_back(std::move(status));
   }
   return servers;

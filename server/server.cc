@@ -26,7 +26,8 @@ Server::Server(const World& world, ServerOptions options)
               .outstanding_max = options_.config.outstanding_requests_max,
               .waits_max = options_.config.waits_per_connection_max,
               .unsent_soft = kUnsentBytesSoft},
-      no_machine_(core::Machine::make({})) {}
+      no_machine_(core::Machine::make({})),
+      seeds_(options_.config.attach) {}
 
 Server::~Server() {
   if (stop_timer_ != 0) world_.clock.cancel(stop_timer_);
@@ -51,7 +52,10 @@ Result<void> Server::open_directory() {
   TRY_ASSIGN(const auto report, storage::inspect_directory(world_.disk));
   switch (report.state) {
     case storage::DirectoryState::broken: return fail(Code::corrupt, report.detail);
-    case storage::DirectoryState::initialized: TRY(listen()); return open_cluster();
+    case storage::DirectoryState::initialized:
+      TRY(forget_candidate(world_.disk));
+      TRY(listen());
+      return open_cluster();
     case storage::DirectoryState::empty: break;
   }
   TRY_ASSIGN(const FirstStart first, first_start({.listen = config.listen,
@@ -59,8 +63,9 @@ Result<void> Server::open_directory() {
                                                   .attach = config.attach,
                                                   .boot_uri = config.boot_uri}));
   TRY(listen());
+  if (first == FirstStart::ask) return begin_find();
   if (first == FirstStart::attach) {
-    begin_attach();
+    begin_attach(config.attach, config.boot);
     return {};
   }
   TRY(create_storage(options_.fresh_cluster, true));
@@ -116,28 +121,28 @@ env::DialOptions Server::peer_dial() const {
   return dial;
 }
 
-void Server::begin_attach() {
+void Server::begin_attach(std::vector<std::string> addresses, bool may_boot) {
   const Config& config = options_.config;
+  const size_t count = addresses.size();
   attacher_ = std::make_unique<transport::Attacher>(
       world_.clock, world_.net,
       transport::AttacherOptions{.self = options_.fresh_identity,
                                  .advertise = advertised(),
-                                 .addresses = config.attach,
+                                 .addresses = std::move(addresses),
                                  .secret = secrets_.read_write,
                                  .insecure_peers = config.insecure_peers,
                                  .certificates = !config.peer_ca.empty(),
                                  .dial = peer_dial(),
                                  .seed = options_.seed,
-                                 .boot = config.boot},
+                                 .boot = may_boot},
       static_cast<transport::AttacherEvents&>(*this), logger_);
-  logger_.info(
-      "attaching",
-      {{"listen", address()}, {"addresses", config.attach.size()}, {"may_boot", config.boot}});
+  logger_.info("attaching", {{"listen", address()}, {"addresses", count}, {"may_boot", may_boot}});
   attacher_->start();
 }
 
 void Server::on_attach(const transport::AttachAnswer& answer) {
   attached_ = true;
+  if (options_.names != nullptr) options_.names->settled();
   logger_.info("attached", {{"cluster", answer.cluster.to_string()},
                             {"to", answer.identity.to_string()},
                             {"address", answer.address}});
@@ -153,6 +158,7 @@ void Server::on_attach(const transport::AttachAnswer& answer) {
 
 void Server::on_boot() {
   attached_ = true;
+  if (options_.names != nullptr) options_.names->settled();
   world_.clock.post([this, alive = std::weak_ptr<int>(alive_)] {
     if (alive.expired() || phase_ != Phase::attaching) return;
     attacher_.reset();
@@ -169,6 +175,7 @@ Result<void> Server::create_storage(const Identity& cluster, bool voter) {
       world_.disk, {.cluster = cluster, .identity = options_.fresh_identity}, configuration,
       {.segment_bytes = options_.config.segment_bytes,
        .disk_reserve_bytes = options_.config.disk_reserve_bytes}));
+  TRY(forget_candidate(world_.disk));
   const std::string identity = options_.fresh_identity.to_string();
   if (voter) {
     logger_.info("booted", {{"cluster", cluster.to_string()}, {"identity", identity}});
@@ -187,7 +194,7 @@ Result<void> Server::open_cluster() {
   context_.node = recovered.owner.identity.to_string().substr(0, 4);
   ClusterOptions options;
   options.mesh.advertise = advertised();
-  options.mesh.seeds = config.attach;
+  options.mesh.seeds = seeds_;
   options.mesh.secret = secrets_.read_write;
   options.mesh.insecure_peers = config.insecure_peers;
   options.mesh.certificates = !config.peer_ca.empty();
@@ -355,6 +362,7 @@ void Server::turn_end() {
   if (phase_ == Phase::stopped) return;
   connections_->turn_end();
   cluster_->send();
+  mind_names();
   context_.term = cluster_->replica().core().term();
   context_.revision = machine().revision();
   if (more) world_.clock.post([] {});
@@ -368,7 +376,7 @@ void Server::stop() {
   logger_.info("stopping", {{"connections", connections_->count()}});
   listener_.reset();
   if (cluster_ == nullptr) {
-    attacher_->stop();
+    if (attacher_ != nullptr) attacher_->stop();
     end({});
     return;
   }
@@ -428,6 +436,7 @@ void Server::end(const Result<void>& outcome) {
   phase_ = Phase::stopped;
   listener_.reset();
   peer_listener_.reset();
+  if (options_.names != nullptr) options_.names->stop();
   if (cluster_ != nullptr) cluster_->stop();
   const Revision revision = cluster_ == nullptr ? Revision() : machine().revision();
   if (outcome) {

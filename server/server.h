@@ -21,6 +21,7 @@
 #include "server/cluster.h"
 #include "server/config.h"
 #include "server/connections.h"
+#include "server/name_service.h"
 #include "storage/storage.h"
 #include "transport/attacher.h"
 
@@ -43,6 +44,12 @@ struct LoopFigures {
   uint64_t turns_over_limit = 0;
 };
 
+/// What the process tells of its memory, for STATUS (io::memory_use).
+struct MemoryFigures {
+  uint64_t rss_bytes = 0;      ///< resident now
+  uint64_t rss_bytes_max = 0;  ///< and at most, since the start
+};
+
 struct ServerOptions {
   Config config;
   StartSecrets secrets;
@@ -55,7 +62,10 @@ struct ServerOptions {
   raft::Retention retention;
   ReplicaObserver* observer = nullptr;  ///< outlives the server; null: nobody looks on
   SnapshotPolicy snapshots;
-  UniqueFunction<LoopFigures()> loop_figures;  ///< empty: STATUS has none (virtual time)
+  std::unique_ptr<NameService> names;  ///< null: --boot-uri was not given
+  // Empty: STATUS has none (virtual time).
+  UniqueFunction<LoopFigures()> loop_figures;
+  UniqueFunction<MemoryFigures()> memory_figures;
 };
 
 class Server final : public door::Host,
@@ -122,7 +132,11 @@ class Server final : public door::Host,
   };
   Result<void> open_directory();
   Result<void> listen();
-  void begin_attach();
+  void begin_attach(std::vector<std::string> addresses, bool may_boot);
+  // server_names.cc
+  Result<void> begin_find();
+  void on_found(const NameService::Finding& found);
+  void mind_names();
   Result<void> create_storage(const Identity& cluster, bool voter);
   Result<void> open_cluster();
   std::string advertised() const;
@@ -170,8 +184,10 @@ class Server final : public door::Host,
   // Volatile.
   std::string address_;
   Phase phase_ = Phase::attaching;
-  bool attached_ = false;   ///< the attacher has had its last call and goes
-  bool caught_up_ = false;  ///< has once answered a linearizable read in this life
+  bool attached_ = false;           ///< the attacher has had its last call and goes
+  bool published_ = false;          ///< the name service is told that this server is a member
+  std::vector<std::string> seeds_;  ///< addresses of the cluster: given, or found
+  bool caught_up_ = false;          ///< has once answered a linearizable read in this life
   std::vector<BootWrite> boot_writes_;
   size_t boot_write_ = 0;
   uint64_t started_us_ = 0;

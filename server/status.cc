@@ -1,6 +1,7 @@
 // What STATUS answers: one JSON object, for people and for `doozer status`. Keys are added, never
 // changed in meaning (docs/protocol-doozer.md).
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -53,6 +54,10 @@ Json log_status(const storage::StorageStats& stats) {
           {"disk_free_bytes", stats.free_bytes}};
 }
 
+Json memory_status(const MemoryFigures& memory) {
+  return {{"rss_bytes", memory.rss_bytes}, {"rss_bytes_max", memory.rss_bytes_max}};
+}
+
 Json loop_status(const LoopFigures& loop) {
   return {{"turns", loop.turns},
           {"wake_ups", loop.wake_ups},
@@ -60,31 +65,108 @@ Json loop_status(const LoopFigures& loop) {
           {"turns_over_limit", loop.turns_over_limit}};
 }
 
-Json server_status(const Cluster::ServerStatus& server, bool leading) {
+/// What a server is for the cluster, in one word.
+std::string_view state_name(const Cluster::ServerStatus& server, const raft::Core& core) {
+  if (!server.fact.reachable) return "unreachable";
+  if (server.health && server.health->quarantined) return "quarantined";
+  if (server.health && !server.health->sound) return "repairing";
+  if (server.fact.identity == core.leader()) return "leader";
+  if (!server.voter) return "standby";
+  return server.self ? role_name(core.role()) : "follower";
+}
+
+/// A file below /ctl/node, as that server wrote it, or any client: no more than this of it.
+constexpr size_t kNodeTextBytesMax = 128;
+
+/// Empty if there is none.
+std::string node_file(const core::Machine& machine, const Identity& identity,
+                      std::string_view name) {
+  const std::string path = "/ctl/node/" + identity.to_string() + "/" + std::string(name);
+  const core::Found found = machine.find(path, std::nullopt);
+  if (found.kind != core::Found::Kind::file) return {};
+  return std::string(found.file.value.substr(0, kNodeTextBytesMax));
+}
+
+std::string_view link_name(const transport::PeerInfo& peer) {
+  if (peer.direct) return peer.damped ? "flapping" : "direct";
+  return peer.up ? "relayed" : "down";
+}
+
+void add_link(const Cluster::ServerStatus& server, uint64_t now_us, Json& json) {
+  json["incarnation"] = server.peer.incarnation.value();
+  json["link"] = link_name(server.peer);
+  json["hops"] = server.peer.hops;
+  json["rtt_us"] = server.peer.rtt_us;
+  if (server.peer.last_heard_us != 0) {
+    json["heard_ms"] = (now_us - std::min(now_us, server.peer.last_heard_us)) / 1000;
+  }
+  json["cluster_version"] = server.peer.version;
+}
+
+/// How far the server is, of what this one knows: of itself always, of others while it leads.
+void add_progress(const Cluster::ServerStatus& server, const Replica& replica, Json& json) {
+  const raft::Core& core = replica.core();
+  if (server.self || !replica.leading()) {
+    if (!server.self) return;
+    const uint64_t applied = replica.machine().applied().value();
+    json["lag_entries"] = std::max(core.commit().value(), applied) - applied;
+  } else {
+    json["match_index"] = server.match.value();
+    json["lag_entries"] =
+        core.last_index().value() - std::min(core.last_index(), server.match).value();
+    json["silent_ms"] = server.fact.silent_us / 1000;
+  }
+  if (!server.health) return;
+  const int64_t revision = server.health->revision.value();
+  json["applied_index"] = server.health->applied.value();
+  json["revision"] = revision;
+  json["lag_revisions"] = std::max<int64_t>(replica.machine().revision().value() - revision, 0);
+  if (!server.self) json["told_ms"] = server.health_age_us / 1000;
+}
+
+Json server_status(const Cluster::ServerStatus& server, const Replica& replica, uint64_t now_us) {
+  const core::Machine& machine = replica.machine();
   Json json = {{"identity", server.fact.identity.to_string()},
                {"address", server.address},
+               {"hostname", node_file(machine, server.fact.identity, "hostname")},
+               {"version", node_file(machine, server.fact.identity, "version")},
                {"role", server.voter ? "member" : "standby"},
+               {"state", state_name(server, replica.core())},
                {"self", server.self},
                {"reachable", server.fact.reachable}};
-  if (!server.self) {
-    json["incarnation"] = server.peer.incarnation.value();
-    json["link"] = server.peer.direct ? (server.peer.damped ? "flapping" : "direct")
-                   : server.peer.up   ? "relayed"
-                                      : "down";
-    json["hops"] = server.peer.hops;
-    json["rtt_us"] = server.peer.rtt_us;
-    json["cluster_version"] = server.peer.version;
-  }
-  if (leading) {
+  if (!server.self) add_link(server, now_us, json);
+  if (replica.leading()) {
     json["caught_up"] = server.fact.caught_up;
     json["sound"] = server.fact.sound;
     json["full"] = server.fact.full;
-    if (!server.self) {
-      json["match_index"] = server.match.value();
-      json["silent_ms"] = server.fact.silent_us / 1000;
-    }
+  }
+  add_progress(server, replica, json);
+  return json;
+}
+
+Json configuration_status(const raft::Core& core) {
+  const raft::Configuration& configuration = core.configuration();
+  Json json = {{"joint", configuration.joint()}, {"changing", core.changing()}};
+  json["voters"] = Json::array();
+  for (const Identity& voter : configuration.voters) json["voters"].push_back(voter.to_string());
+  json["old_voters"] = Json::array();
+  for (const Identity& voter : configuration.old_voters) {
+    json["old_voters"].push_back(voter.to_string());
   }
   return json;
+}
+
+Json slots_status(const Cluster& cluster) {
+  const raft::Core& core = cluster.replica().core();
+  Json slots = Json::array();
+  for (const SlotFact& slot : cluster.slots()) {
+    slots.push_back(
+        {{"path", slot.path},
+         {"holder", slot.holder.none() ? "" : slot.holder.to_string()},
+         {"voting", !slot.holder.none() && raft::is_voter(core.configuration(), slot.holder)},
+         {"garbage", slot.garbage}});
+  }
+  return slots;
 }
 
 Json mesh_status(const transport::MeshStats& stats) {
@@ -115,6 +197,7 @@ std::string Server::status() {
 }
 
 std::string Server::make_status() {
+  const uint64_t now = world_.clock.now_us();
   const storage::StorageStats disk = storage_->stats();
   const core::Digests digests = machine().digests();
   const raft::Core& core = cluster_->replica().core();
@@ -133,19 +216,20 @@ std::string Server::make_status() {
       {"commit_index", core.commit().value()},
       {"last_index", core.last_index().value()},
       {"writable", writable()},
-      {"uptime_ms", (world_.clock.now_us() - started_us_) / 1000},
+      {"uptime_ms", (now - started_us_) / 1000},
   };
   status["trusted"] = cluster_->trusted();
   status["servers"] = Json::array();
   for (const Cluster::ServerStatus& server : cluster_->servers()) {
-    status["servers"].push_back(server_status(server, core.role() == raft::Role::leader));
+    Json told = server_status(server, cluster_->replica(), now);
+    if (server.self) {
+      status["state"] = told["state"];
+      status["lag_entries"] = told["lag_entries"];
+    }
+    status["servers"].push_back(std::move(told));
   }
-  status["slots"] = Json::array();
-  for (const SlotFact& slot : cluster_->slots()) {
-    status["slots"].push_back({{"path", slot.path},
-                               {"holder", slot.holder.none() ? "" : slot.holder.to_string()},
-                               {"voting", raft::is_voter(core.configuration(), slot.holder)}});
-  }
+  status["slots"] = slots_status(*cluster_);
+  status["configuration"] = configuration_status(core);
   status["mesh"] = mesh_status(cluster_->mesh().stats());
   status["writes_unknown"] = cluster_->replica().unknown_writes();
   status["tree"] = tree_status(machine());
@@ -159,6 +243,11 @@ std::string Server::make_status() {
                            {"accepted", connections_->accepted()},
                            {"refused", connections_->refused()},
                            {"cut", connections_->cut()}};
+  status["disk"] = {{"free_bytes", disk.free_bytes},
+                    {"log_bytes", disk.log_bytes},
+                    {"snapshot_bytes", disk.snapshot_bytes},
+                    {"full", cluster_->full()}};
+  if (options_.memory_figures) status["memory"] = memory_status(options_.memory_figures());
   if (options_.loop_figures) status["loop"] = loop_status(options_.loop_figures());
   status["digest"] = {{"index", digests.index.value()},
                       {"chain", hex(digests.chain)},

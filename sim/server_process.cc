@@ -57,6 +57,9 @@ ServerProcess::ServerProcess(SimNetwork& network, SimDisk& disk,
   server_options.retention = options.retention;
   server_options.observer = options.observer;
   server_options.snapshots = options.snapshots;
+  if (options.names) {
+    server_options.names = options.names(clock_, net_, Logger(log_, context_, options.log_level));
+  }
   server_ = std::make_unique<server::Server>(
       server::World{.clock = clock_, .disk = disk, .lanes = lanes_, .net = net_, .log_sink = log_},
       std::move(server_options));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,9 @@ struct ServerProcessOptions {
   LogLevel log_level = LogLevel::debug;
   raft::Retention retention;
   server::ReplicaObserver* observer = nullptr;
+  /// Makes the name service of --boot-uri; empty: none.
+  std::function<std::unique_ptr<server::NameService>(env::Clock&, env::Net&, const Logger&)> names =
+      {};
   LogSink* log_listener = nullptr;  ///< gets the records; otherwise log() keeps lines
 };
 
@@ -70,6 +74,7 @@ class ServerProcess {
  private:
   SimClock clock_;
   SimLog log_;
+  LogContext context_;
   SimLanes lanes_;
   SimNet net_;
   std::unique_ptr<server::Server> server_;

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/probe.h"
+#include "storage/exchange.h"
 #include "storage/identity_file.h"
 #include "storage/repairing.h"
 #include "storage/retained.h"
@@ -229,6 +230,11 @@ Result<void> make_durable(env::Disk& disk, const StorageOptions& options, Opened
 
 Result<Opened> open_directory(env::Disk& disk, const Logger& logger,
                               const StorageOptions& options) {
+  TRY_ASSIGN(const bool exchanged, settle_exchange(disk));
+  if (exchanged) {
+    PROBE("exchange: ended by a start");
+    logger.info("exchange_ended", {{"why", "--recover-alone was interrupted"}});
+  }
   TRY_ASSIGN(Opened opened, examine(disk));
   for (const auto& damaged : opened.snapshots.damaged) {
     logger.warn("snapshot_damaged", {{"file", damaged.path}, {"error", damaged.why}});

@@ -75,7 +75,7 @@ Result<void> write_salvaged(env::Disk& disk, SalvagedState state) {
                              .doubtful_to = {}};
   SealedSegment segment{.header = {.cluster = owner.cluster,
                                    .identity = owner.identity,
-                                   .number = 1,
+                                   .number = state.segment_number,
                                    .file_bytes = kSegmentBytesMin,
                                    .incarnation = Incarnation(0),
                                    .previous = {},

@@ -1,5 +1,6 @@
 // Makes a data directory out of a state that was saved from elsewhere: one snapshot, a log that
-// begins behind it, an identity of its own. For doozer-inspect salvage; blocking.
+// begins behind it, an identity of its own. For doozer-inspect salvage and --recover-alone;
+// blocking.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@ namespace doozer::storage {
 
 struct SalvagedState {
   SnapshotHeader header;  ///< with the new cluster and identity; its configuration is in force
+  uint64_t segment_number = 1;  ///< of the only log segment
   /// The next piece of the image (at most kSnapshotChunkBytes), nullopt at its end.
   UniqueFunction<Result<std::optional<std::string>>()> image;
 };

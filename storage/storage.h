@@ -10,6 +10,7 @@
 //   snap/IIIIIIIIIIIIIIII.received  a snapshot of another server, whole, until the log is behind it
 //   repair                   while damage is not settled: what was found, what may have been lost
 //   log/*.wal.damaged        segments that were moved aside then
+//   *.next                   of an exchange by --recover-alone (storage/exchange.h)
 //
 // It must never: report as synced what is not, serve a stale record of an overwritten tail, hide
 // damage below a sync marker, or touch a directory whose identities disagree.

@@ -31,6 +31,7 @@ _doozer() {
     import) flags+=" --below --overwrite --dry-run --value-bytes-max" ;;
     ls) flags+=" --long" ;;
     set) flags+=" --file --value-bytes-max" ;;
+    status) flags+=" --count --watch" ;;
     touch) flags+=" --value-bytes-max" ;;
     wait) flags+=" --exec" ;;
     watch) flags+=" --exec --count" ;;

@@ -227,7 +227,7 @@ class Start(doozer_system.SystemTest):
         anywhere = ['--listen', '0.0.0.0:%d' % port]
         here = ['--listen', '127.0.0.1:%d' % port]
         empty = os.path.join(self.directory, 'empty')
-        for words in (anywhere, here + ['--boot-uri', 'doozer:?ca=127.0.0.1:1&cn=x'],
+        for words in (anywhere, here + ['--boot-uri', 'doozer:?cn=x'],
                       here + ['--tls-cert', 'gone.pem', '--tls-key', 'gone.pem']):
             for parent in ('', 'new/parents/'):
                 with self.subTest(' '.join(words) + ' ' + parent):
