@@ -212,6 +212,10 @@ class Machine(doozer_system.Server):
             client.call('ACCESS', value=secret)
         return client
 
+    def status(self, **options):
+        with self.client(**options) as c:
+            return json.loads(c.call('STATUS').value)
+
     def wait_ready(self):
         with self.space:
             super().wait_ready()
@@ -222,6 +226,21 @@ class Machine(doozer_system.Server):
         self.space.run('ip', 'addr', 'del', self.net.address(self.number) + '/24', 'dev', 'eth0')
 
 
+def make_machines(net, directory, *args, **options):
+    """A server on each machine of the net, that know each other's addresses; the first boots. None
+    is started."""
+    count = len(net.spaces)
+    machines = []
+    for number in range(count):
+        own = os.path.join(directory, 'm%d' % number)
+        os.makedirs(own)
+        others = [word for other in range(count) if other != number
+                  for word in ('-a', '%s:8046' % net.address(other))]
+        first = ['--boot', '--slots', str(count)] if number == 0 else []
+        machines.append(Machine(own, *args, *first, *others, net=net, number=number, **options))
+    return machines
+
+
 class NetTest(doozer_cluster.ClusterTest):
     """Makes clusters of servers on machines of their own."""
 
@@ -230,19 +249,10 @@ class NetTest(doozer_cluster.ClusterTest):
         super().setUp()
 
     def machines(self, count, *args, **options):
-        """Servers that know each other's addresses; the first boots. None is started."""
         net = Net(count)
         self.addCleanup(net.close)
-        machines = []
-        for number in range(count):
-            directory = os.path.join(self.directory, 's%d' % len(self.servers))
-            os.makedirs(directory)
-            others = [word for other in range(count) if other != number
-                      for word in ('-a', '%s:8046' % net.address(other))]
-            first = ['--boot', '--slots', str(count)] if number == 0 else []
-            machines.append(Machine(directory, *args, *first, *others, net=net, number=number,
-                                    **options))
-            self.servers.append(machines[-1])
+        machines = make_machines(net, self.directory, *args, **options)
+        self.servers.extend(machines)
         return machines
 
     def net_cluster(self, count, *args, **options):
