@@ -23,6 +23,7 @@ import time
 
 import chaos_clients
 import chaos_faults
+import chaos_world
 import doozer_net
 import doozer_system
 from doozer_cluster import wait_until
@@ -51,7 +52,7 @@ class Run:
         self.exits.callback(net.close)
         self.servers = doozer_net.make_machines(net, self.directory, *ARGS)
         self.exits.callback(self.kill_servers)
-        self.world = chaos_faults.World(net, self.servers, self.rng, self.directory)
+        self.world = chaos_world.World(net, self.servers, self.rng, self.directory)
         self.exits.callback(self.world.close)
         for server in self.servers:
             server.spawn()

@@ -5,27 +5,17 @@ that a server gave up, a leader that was replaced, a sync that came late); left,
 that does not show raises NotBitten, and the run fails: a fault that did nothing proves nothing.
 """
 import contextlib
-import glob
-import mmap
-import os
 import signal
-import struct
 import subprocess
 import time
 from datetime import datetime
 
-import doozer_system
-import doozer_wire
+from chaos_world import NotBitten
+from doozer_cluster import TELL_MORE
 from doozer_net import both
-from doozer_system import Closed
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 FAULTS = {}      # name -> context manager of a world, gives the proof
 BACKGROUND = []  # those that go on while another one happens
-
-
-class NotBitten(AssertionError):
-    pass
 
 
 def fault(function):
@@ -36,146 +26,6 @@ def fault(function):
 def background(function):
     BACKGROUND.append(function.__name__)
     return fault(function)
-
-
-class SyncControl:
-    """What slow_sync.c is told, and what it counts."""
-
-    LAYOUT = struct.Struct('IIII')  # delay_ms, fail, delayed, failed
-
-    def __init__(self, path):
-        self.path = path
-        with open(path, 'w+b') as f:
-            f.write(bytes(self.LAYOUT.size))
-            f.flush()
-            self.map = mmap.mmap(f.fileno(), self.LAYOUT.size)
-
-    def tell(self, delay_ms=0, fail=0):
-        struct.pack_into('II', self.map, 0, delay_ms, fail)
-
-    def counts(self):
-        """How many syncs were delayed, and how many failed."""
-        return self.LAYOUT.unpack(self.map[:])[2:]
-
-
-def build_slow_sync(directory):
-    library = os.path.join(directory, 'slow_sync.so')
-    subprocess.run([os.environ.get('CC', 'cc'), '-shared', '-fPIC', '-O2', '-Wall', '-o', library,
-                    os.path.join(HERE, 'slow_sync.c')], check=True)
-    return library
-
-
-def fake_time():
-    found = glob.glob('/usr/lib/*/faketime/libfaketimeMT.so.1')
-    if not found:
-        raise AssertionError('libfaketime is not installed (Debian: faketime)')
-    return found[0]
-
-
-class World:
-    """A cluster on machines of its own, each with a clock and a disk that can be broken."""
-
-    PROOF_SECONDS = 20  # within which each break shows
-
-    def __init__(self, net, servers, rng, directory):
-        self.net, self.servers, self.rng, self.directory = net, servers, rng, directory
-        self.wire = doozer_wire.Wire(net)
-        library = build_slow_sync(directory)
-        self.syncs, self.clocks = {}, {}
-        for server in servers:
-            sync = self.syncs[server] = SyncControl(os.path.join(server.directory, 'sync'))
-            clock = self.clocks[server] = os.path.join(server.directory, 'clock')
-            self.set_clock(server, 0)
-            # The monotonic clock stays: every time-out is by it. It is what people set that jumps.
-            server.environment.update(
-                LD_PRELOAD='%s:%s' % (library, fake_time()), SLOW_SYNC_CONTROL=sync.path,
-                FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_CACHE_DURATION='1',
-                FAKETIME_DONT_FAKE_MONOTONIC='1')
-
-    def set_clock(self, server, seconds):
-        with open(self.clocks[server] + '.new', 'w') as f:
-            f.write('%+d\n' % seconds)
-        os.replace(self.clocks[server] + '.new', self.clocks[server])
-
-    def close(self):
-        self.wire.close()
-
-    def pick(self, count=1, besides=()):
-        return self.rng.sample([s for s in self.servers if s not in besides], count)
-
-    def hold(self):
-        """Long enough for time-outs to pass, or not."""
-        time.sleep(self.rng.uniform(0.1, 1.0))
-
-    def proven(self, what, condition):
-        deadline = time.monotonic() + self.PROOF_SECONDS
-        while True:
-            try:
-                found = condition()
-            except (OSError, Closed):
-                found = None  # it is busy with the fault
-            if found:
-                return found
-            if time.monotonic() > deadline:
-                raise NotBitten('not within %d s: %s' % (self.PROOF_SECONDS, what))
-            time.sleep(0.05)
-
-    def status(self, server):
-        return server.status(timeout=3)
-
-    def leader(self, besides=()):
-        """Who leads, when all servers agree that are not left out."""
-
-        def agreed():
-            told = {s: self.status(s) for s in self.servers if s not in besides}
-            names = {status['leader'] for status in told.values()}
-            return next((s for s, status in told.items()
-                         if names == {status['identity']} and status['role'] == 'leader'), None)
-
-        return self.proven('all others agree on a leader', agreed)
-
-    def replaced(self, old):
-        """Waits until the others follow another one than `old`."""
-        others = [s for s in self.servers if s is not old]
-
-        def another():
-            names = {self.status(s)['leader'] for s in others}
-            return len(names) == 1 and names <= {s.identity for s in others} and names
-
-        return 'led by %s instead of %s' % (*self.proven('a lost leader', another), old.identity)
-
-    def gave_up_link(self, ways, since_us):
-        """Waits until one end of each way says that the link is down."""
-
-        def down(here, there):
-            return any(e['peer'] == there.identity and e['mono_us'] > since_us
-                       for e in here.events('link_down'))
-
-        for a, b in ways:
-            self.proven('a link that is down', lambda: down(a, b) or down(b, a))
-        return '%d links down' % len({frozenset(way) for way in ways})
-
-    @contextlib.contextmanager
-    def cutting(self, *ways):
-        """Cuts, and sees packets lost and links given up."""
-        numbers = [(a.number, b.number) for a, b in ways]
-        lost = {to: self.net.dropped(to) for _, to in numbers}
-        since_us = time.monotonic_ns() // 1000
-        try:
-            self.net.cut(*numbers)
-            proof = self.gave_up_link(ways, since_us)
-            for to, before in lost.items():
-                self.proven('lost packets', lambda: self.net.dropped(to) > before)
-            yield proof
-        finally:
-            self.net.mend(*numbers)
-
-    def come_back(self, *servers):
-        for server in servers:
-            if not server.running():
-                server.spawn()
-        for server in servers:
-            server.wait_ready()
 
 
 @fault
@@ -196,6 +46,35 @@ def cut_to_a_chain(world):
     ways = [way for n, a in enumerate(row) for b in row[n + 2:] for way in both(a, b)]
     with world.cutting(*ways) as proof:
         yield proof
+
+
+@fault
+def flapping(world):
+    a, b = world.pick(2)
+    ways = [(x.number, y.number) for x, y in both(a, b)]
+    since_us = time.monotonic_ns() // 1000
+    try:
+        for _ in range(4):
+            world.net.cut(*ways)
+            time.sleep(0.25)
+            world.net.mend(*ways)
+            time.sleep(0.1)
+        yield world.gave_up_link([(a, b)], since_us)
+    finally:
+        world.net.mend(*ways)
+
+
+@fault
+def lossy(world):
+    a, b = world.pick(2)
+    ways = [(x.number, y.number) for x, y in both(a, b)]
+    before = world.net.dropped(b.number)
+    try:
+        world.net.make_lossy(*ways)
+        world.proven('lost packets', lambda: world.net.dropped(b.number) > before + 10)
+        yield '%d packets lost' % (world.net.dropped(b.number) - before)
+    finally:
+        world.net.mend(*ways)
 
 
 def without_leader(world, ways):
@@ -243,6 +122,38 @@ def kill_leader(world):
         yield world.replaced(old)
     finally:
         world.come_back(old)
+
+
+@fault
+def stop_leader(world):
+    old = world.leader()
+    status = old.stop()
+    try:
+        if status != 0:
+            raise NotBitten('asked to stop, the leader ended with %s' % status)
+        yield world.replaced(old)
+    finally:
+        world.come_back(old)
+
+
+@fault
+def majority_gone(world):
+    gone = world.pick(len(world.servers) // 2 + 1)
+    left = world.pick(besides=gone)[0]
+    for server in gone:
+        server.process.kill()
+
+    def refused():
+        with left.client(timeout=5) as c:
+            return c.set('/refused', 'x', mode=TELL_MORE).err == 'READONLY'
+
+    try:
+        for server in gone:
+            server.process.wait()
+        world.proven('READONLY without a majority', refused)
+        yield 'READONLY at %s' % left.identity
+    finally:
+        world.come_back(*gone)
 
 
 @fault

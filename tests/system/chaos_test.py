@@ -11,6 +11,7 @@ import unittest
 
 import chaos
 import chaos_faults
+import chaos_world
 import doozer_net
 import doozer_system
 
@@ -96,7 +97,7 @@ class Proof(unittest.TestCase):
         run.boot()
         run.world.PROOF_SECONDS = 2
         run.world.net.cut = lambda *ways: None  # a nemesis that is idle
-        with self.assertRaises(chaos_faults.NotBitten):
+        with self.assertRaises(chaos_world.NotBitten):
             with chaos_faults.FAULTS['cut'](run.world):
                 self.fail('it took nothing for something')
 

@@ -30,10 +30,12 @@ home = None  # a descriptor of the namespace that this process came from
 FILTER = '''
 add table inet doozer
 add set inet doozer cut { type ipv4_addr; }
+add set inet doozer lossy { type ipv4_addr; }
 add chain inet doozer input { type filter hook input priority 0; policy accept; }
 add chain inet doozer output { type filter hook output priority 0; policy accept; }
 add rule inet doozer input iif lo accept
 add rule inet doozer input ip saddr @cut counter drop
+add rule inet doozer input ip saddr @lossy numgen random mod 100 < 30 counter drop
 add rule inet doozer output oif lo accept
 '''
 
@@ -121,6 +123,7 @@ class Net:
         self.hub = Space()
         self.spaces = []
         self.cut_from = [set() for _ in range(count)]  # by receiver: the senders it never hears
+        self.lossy_from = [set() for _ in range(count)]  # and those it hears badly
         self.gone = [False] * count
         self.hub.run('ip', '-batch', '-', stdin='link add hub type bridge\nlink set hub up\n')
         for number in range(count):
@@ -146,12 +149,13 @@ class Net:
 
     def filter_text(self, number):
         policy = 'drop' if self.gone[number] else 'accept'
-        cut = ', '.join(self.address(sender, side) for sender in sorted(self.cut_from[number])
-                        for side in (0, 1))
-        return ('flush set inet doozer cut\n' +
-                ('add element inet doozer cut { %s }\n' % cut if cut else '') +
-                ''.join('add chain inet doozer %s { policy %s; }\n' % (hook, policy)
-                        for hook in ('input', 'output')))
+        lines = ['add chain inet doozer %s { policy %s; }' % (hook, policy)
+                 for hook in ('input', 'output')]
+        for name, senders in (('cut', self.cut_from), ('lossy', self.lossy_from)):
+            lines.append('flush set inet doozer %s' % name)
+            lines += ['add element inet doozer %s { %s }' % (name, self.address(sender, side))
+                      for sender in sorted(senders[number]) for side in (0, 1)]
+        return '\n'.join(lines) + '\n'
 
     def apply(self, *numbers):
         for number in numbers:
@@ -163,9 +167,16 @@ class Net:
             self.cut_from[receiver].add(sender)
         self.apply(*sorted({receiver for _, receiver in ways}))
 
+    def make_lossy(self, *ways):
+        """Of what is sent that way three packets of ten vanish from now on."""
+        for sender, receiver in ways:
+            self.lossy_from[receiver].add(sender)
+        self.apply(*sorted({receiver for _, receiver in ways}))
+
     def mend(self, *ways):
         for sender, receiver in ways:
             self.cut_from[receiver].discard(sender)
+            self.lossy_from[receiver].discard(sender)
         self.apply(*sorted({receiver for _, receiver in ways}))
 
     def vanish(self, number):
@@ -174,11 +185,11 @@ class Net:
         self.apply(number)
 
     def heal(self):
-        broken = [n for n, cut in enumerate(self.cut_from) if cut or self.gone[n]]
-        for number in broken:
+        for number in range(len(self.spaces)):
             self.cut_from[number].clear()
+            self.lossy_from[number].clear()
             self.gone[number] = False
-        self.apply(*broken)
+            self.apply(number)
 
     def dropped(self, number):
         """How many packets a cut has kept from that machine so far."""
