@@ -58,6 +58,10 @@ sim: ## simulated clusters: the named plans and a fixed batch of seeds; SEEDS=A.
 soak: ## simulated clusters with seeds never seen before, for HOURS=1
 	@exec tools/soak $(HOURS)
 
+.PHONY: chaos
+chaos: ## real servers in network namespaces, every fault, all that clients saw judged; MINUTES=6
+	@exec tools/chaos $(MINUTES)
+
 .PHONY: canaries
 canaries: ## bugs put into a copy of the tree, each of which the simulator must catch
 	@exec tools/canaries

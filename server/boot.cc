@@ -66,7 +66,9 @@ std::vector<BootWrite> boot_writes(const NodeFacts& facts, const core::Machine& 
   const bool filled = has_filled_slot(machine);
   const bool fresh = facts.founder && (!filled || !has_file(machine, last));
   std::vector<BootWrite> wanted;
-  if (fresh) wanted.push_back({"/ctl/name", facts.cluster_name});
+  if (fresh && !has_file(machine, "/ctl/name")) {
+    wanted.push_back({"/ctl/name", facts.cluster_name});
+  }
   wanted.push_back({node + "/addr", facts.address});
   wanted.push_back({node + "/hostname", facts.hostname});
   wanted.push_back({node + "/version", facts.version});

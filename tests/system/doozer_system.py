@@ -33,6 +33,7 @@ REQUEST_FIELDS = dict(tag=1, verb=2, path=4, value=5, other_tag=6, offset=7, rev
 RESPONSE_FIELDS = {1: 'tag', 2: 'flags', 3: 'rev', 5: 'path', 6: 'value', 8: 'len', 20: 'store_rev',
                    21: 'outcome', 22: 'cluster', 100: 'err_code', 101: 'err_detail'}
 
+ROOMS = {'doozer-load': 'bench', 'doozer-check': 'sim/checkers'}  # where a program is built, unless in cmd
 READY_SECONDS = 20
 STOP_SECONDS = 20
 ANSWER_SECONDS = 15
@@ -41,8 +42,8 @@ ANSWER_SECONDS = 15
 def program(name):
     """The path of doozerd, doozer or doozer-inspect."""
     variable = name.upper().replace('-', '_') + '_BIN'
-    room = 'bench' if name == 'doozer-load' else 'cmd'
-    path = os.environ.get(variable) or os.path.join(TOP, 'build', 'release', room, name)
+    path = os.environ.get(variable) or os.path.join(TOP, 'build', 'release', ROOMS.get(name, 'cmd'),
+                                                    name)
     if not os.access(path, os.X_OK):
         missing = '%s is no program; %s names another' % (path, variable)
         # Who names one expects it to be there: a skipped test would look like a good one.

@@ -1,0 +1,159 @@
+"""The cluster that chaos_faults.py breaks: machines whose ways, clocks and disks can be spoiled, and
+waiting for the proof that it shows.
+"""
+import contextlib
+import glob
+import mmap
+import os
+import struct
+import subprocess
+import time
+
+import doozer_wire
+from doozer_system import Closed
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class NotBitten(AssertionError):
+    """A fault left no trace."""
+
+
+class SyncControl:
+    """What slow_sync.c is told, and what it counts."""
+
+    LAYOUT = struct.Struct('IIII')  # delay_ms, fail, delayed, failed
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, 'w+b') as f:
+            f.write(bytes(self.LAYOUT.size))
+            f.flush()
+            self.map = mmap.mmap(f.fileno(), self.LAYOUT.size)
+
+    def tell(self, delay_ms=0, fail=0):
+        struct.pack_into('II', self.map, 0, delay_ms, fail)
+
+    def counts(self):
+        """How many syncs were delayed, and how many failed."""
+        return self.LAYOUT.unpack(self.map[:])[2:]
+
+
+def build_slow_sync(directory):
+    library = os.path.join(directory, 'slow_sync.so')
+    subprocess.run([os.environ.get('CC', 'cc'), '-shared', '-fPIC', '-O2', '-Wall', '-o', library,
+                    os.path.join(HERE, 'slow_sync.c')], check=True)
+    return library
+
+
+def fake_time():
+    found = glob.glob('/usr/lib/*/faketime/libfaketimeMT.so.1')
+    if not found:
+        raise AssertionError('libfaketime is not installed (Debian: faketime)')
+    return found[0]
+
+
+class World:
+    """A cluster on machines of its own, each with a clock and a disk that can be broken."""
+
+    PROOF_SECONDS = 20  # within which each break shows
+
+    def __init__(self, net, servers, rng, directory):
+        self.net, self.servers, self.rng, self.directory = net, servers, rng, directory
+        self.wire = doozer_wire.Wire(net)
+        library = build_slow_sync(directory)
+        self.syncs, self.clocks = {}, {}
+        for server in servers:
+            sync = self.syncs[server] = SyncControl(os.path.join(server.directory, 'sync'))
+            clock = self.clocks[server] = os.path.join(server.directory, 'clock')
+            self.set_clock(server, 0)
+            # The monotonic clock stays: every time-out is by it. It is what people set that jumps.
+            server.environment.update(
+                LD_PRELOAD='%s:%s' % (library, fake_time()), SLOW_SYNC_CONTROL=sync.path,
+                FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_CACHE_DURATION='1',
+                FAKETIME_DONT_FAKE_MONOTONIC='1')
+
+    def set_clock(self, server, seconds):
+        with open(self.clocks[server] + '.new', 'w') as f:
+            f.write('%+d\n' % seconds)
+        os.replace(self.clocks[server] + '.new', self.clocks[server])
+
+    def close(self):
+        self.wire.close()
+
+    def pick(self, count=1, besides=()):
+        return self.rng.sample([s for s in self.servers if s not in besides], count)
+
+    def hold(self):
+        """Long enough for time-outs to pass, or not."""
+        time.sleep(self.rng.uniform(0.1, 1.0))
+
+    def proven(self, what, condition):
+        deadline = time.monotonic() + self.PROOF_SECONDS
+        while True:
+            try:
+                found = condition()
+            except (OSError, Closed):
+                found = None  # it is busy with the fault
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                raise NotBitten('not within %d s: %s' % (self.PROOF_SECONDS, what))
+            time.sleep(0.05)
+
+    def status(self, server):
+        return server.status(timeout=3)
+
+    def leader(self, besides=()):
+        """Who leads, when all servers agree that are not left out."""
+
+        def agreed():
+            told = {s: self.status(s) for s in self.servers if s not in besides}
+            names = {status['leader'] for status in told.values()}
+            return next((s for s, status in told.items()
+                         if names == {status['identity']} and status['role'] == 'leader'), None)
+
+        return self.proven('all others agree on a leader', agreed)
+
+    def replaced(self, old):
+        """Waits until the others follow another one than `old`."""
+        others = [s for s in self.servers if s is not old]
+
+        def another():
+            names = {self.status(s)['leader'] for s in others}
+            return len(names) == 1 and names <= {s.identity for s in others} and names
+
+        return 'led by %s instead of %s' % (*self.proven('a lost leader', another), old.identity)
+
+    def gave_up_link(self, ways, since_us):
+        """Waits until one end of each way says that the link is down."""
+
+        def down(here, there):
+            return any(e['peer'] == there.identity and e['mono_us'] > since_us
+                       for e in here.events('link_down'))
+
+        for a, b in ways:
+            self.proven('a link that is down', lambda: down(a, b) or down(b, a))
+        return '%d links down' % len({frozenset(way) for way in ways})
+
+    @contextlib.contextmanager
+    def cutting(self, *ways):
+        """Cuts, and sees packets lost and links given up."""
+        numbers = [(a.number, b.number) for a, b in ways]
+        lost = {to: self.net.dropped(to) for _, to in numbers}
+        since_us = time.monotonic_ns() // 1000
+        try:
+            self.net.cut(*numbers)
+            proof = self.gave_up_link(ways, since_us)
+            for to, before in lost.items():
+                self.proven('lost packets', lambda: self.net.dropped(to) > before)
+            yield proof
+        finally:
+            self.net.mend(*numbers)
+
+    def come_back(self, *servers):
+        for server in servers:
+            if not server.running():
+                server.spawn()
+        for server in servers:
+            server.wait_ready()
