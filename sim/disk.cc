@@ -417,6 +417,22 @@ bool SimDisk::flip_random_bit(std::string_view prefix) {
   return true;
 }
 
+bool SimDisk::flip_recent_bit(std::string_view prefix) {
+  constexpr size_t kRecentWrites = 4;
+  std::vector<const Operation*> recent;
+  for (size_t i = log().size(); i > 0 && recent.size() < kRecentWrites; --i) {
+    const Operation& one = log()[i - 1];
+    if (one.kind != DiskOp::write || one.size == 0 || !one.path.starts_with(prefix)) continue;
+    const auto file = world_->medium.find(one.path);
+    if (file && one.offset + one.size <= world_->medium.size(*file)) recent.push_back(&one);
+  }
+  if (recent.empty()) return false;
+  const Operation& hit = *recent[world_->rng.below(recent.size())];
+  flip_bit(hit.path, hit.offset + world_->rng.below(hit.size),
+           static_cast<unsigned>(world_->rng.below(8)));
+  return true;
+}
+
 void SimDisk::set_capacity(uint64_t bytes) { world_->medium.set_capacity(bytes); }
 void SimDisk::leave_free(uint64_t bytes) {
   world_->medium.set_capacity(world_->medium.used_bytes() + bytes);
