@@ -175,10 +175,7 @@ std::optional<std::string> Witness::see(const Core& core, const Output& output) 
           .last = {.index = core.last_index(), .term = core.last_term()},
           .role = core.role(),
           .sound = core.trust() == LogTrust::sound};
-  if (const auto term = core.term_of(core.durable())) {
-    LogPosition& newest = durable_[core.self()];
-    newest = std::max(newest, LogPosition{.index = core.durable(), .term = *term}, older);
-  }
+  see_durable(core, output);
   if (core.term() < before.term) return named(core, "a term never falls (3.3)");
   if (core.commit() < before.commit) return named(core, "what is committed stays so (3.6)");
   if (auto wrong = see_log(core, before)) return wrong;
@@ -187,6 +184,23 @@ std::optional<std::string> Witness::see(const Core& core, const Output& output) 
   if (auto wrong = see_majority(core, before)) return wrong;
   if (auto wrong = see_promises(core, output)) return wrong;
   return see_configurations(core, output);
+}
+
+/// What a server was told to cut, it has not lost.
+void Witness::see_durable(const Core& core, const Output& output) {
+  const auto term = core.term_of(core.durable());
+  if (!term) return;
+  const LogPosition now{.index = core.durable(), .term = *term};
+  LogPosition& newest = durable_[core.self()];
+  const bool cut = output.truncate_from || output.reset_log;
+  newest = cut ? now : std::max(newest, now, older);
+}
+
+// Design section 5: a disk has lost what was durable on it, and the log has not caught up.
+bool Witness::lacks(const Core& core) const {
+  const auto durable = durable_.find(core.self());
+  const LogPosition last{.index = core.last_index(), .term = core.last_term()};
+  return durable != durable_.end() && older(last, durable->second);
 }
 
 // Log matching (3.5): an entry is known by index and term, here and wherever it is; and so, by
@@ -301,12 +315,8 @@ Witness::Complaint Witness::see_vote(const Core& core, Term term, const Ballot& 
                                                        : "a server voted twice in a term (3.4)");
   }
   found->second.counts = ballot.counts;
-  const auto durable = durable_.find(core.self());
-  const LogPosition last{.index = core.last_index(), .term = core.last_term()};
-  if (ballot.counts && durable != durable_.end() && older(last, durable->second)) {
-    return named(core, "who has lost entries voted as if it had not" + at(durable->second.index));
-  }
-  return std::nullopt;
+  if (!ballot.counts || !lacks(core)) return std::nullopt;
+  return named(core, "who has lost entries voted as if it had not" + at(core.last_index()));
 }
 
 Witness::Complaint Witness::see_promises(const Core& core, const Output& output) {
@@ -324,6 +334,9 @@ Witness::Complaint Witness::see_promises(const Core& core, const Output& output)
     const auto* answer = std::get_if<AppendReply>(&send.message);
     if (answer != nullptr && answer->match > core.durable()) {
       return named(core, "an acknowledgement names what is not durable" + at(answer->match));
+    }
+    if (answer != nullptr && answer->counts && lacks(core)) {
+      return named(core, "who has lost entries counts as if it had not" + at(core.last_index()));
     }
   }
   return std::nullopt;

@@ -68,7 +68,9 @@ class Witness {
   Complaint see_majority(const Core& core, const Life& before) const;
   Complaint see_promises(const Core& core, const Output& output);
   Complaint see_vote(const Core& core, Term term, const Ballot& ballot);
+  void see_durable(const Core& core, const Output& output);
   bool holds(const Identity& voter, const LogPosition& entry) const;
+  bool lacks(const Core& core) const;
   Complaint see_configurations(const Core& core, const Output& output) const;
 
   std::map<Term, Identity> leaders_;
