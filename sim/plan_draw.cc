@@ -195,7 +195,10 @@ void Drawing::failing_disks() {
 void Drawing::lost_disk() {
   if (weak_ == 0) return;
   loses_disk_ = true;
-  switch (rng_.below(6)) {
+  uint64_t loss = rng_.below(6);
+  // Both claimants of one identity are refused: together they must be a minority.
+  if (loss == 2 && plan_.slots < 5) loss = 5;
+  switch (loss) {
     case 0: add(StepKind::wipe, time_between(50'000, 3 * kSecond)).a = server(weak_); break;
     case 1: {
       Step& save = add(StepKind::save, 0);
@@ -207,8 +210,6 @@ void Drawing::lost_disk() {
       break;
     }
     case 2: {
-      // Both claimants of one identity are refused: together they must be a minority.
-      if (plan_.slots < 5) break;
       Step& step = add(StepKind::copy, time_between(50'000, kSecond));
       step.a = server(weak_ % plan_.servers + 1);
       step.b = server(weak_);
@@ -337,7 +338,7 @@ Plan Drawing::draw() {
   static constexpr Chance kFamilies[] = {
       {&Drawing::networks, 35},   {&Drawing::partitions, 45},    {&Drawing::flapping, 20},
       {&Drawing::processes, 40},  {&Drawing::machines, 35},      {&Drawing::pauses, 30},
-      {&Drawing::slow_disks, 25}, {&Drawing::failing_disks, 15}, {&Drawing::lost_disk, 15},
+      {&Drawing::slow_disks, 25}, {&Drawing::failing_disks, 15}, {&Drawing::lost_disk, 20},
       {&Drawing::clocks, 30},     {&Drawing::membership, 20},    {&Drawing::torn_change, 15},
       {&Drawing::load, 20}};
   shape();
