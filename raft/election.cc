@@ -253,6 +253,7 @@ void Core::answer_vote(const Process& from, const RequestVote& request) {
   if (request.term > term()) adopt_term(request.term);
   const bool granted = would_vote(from, request);
   if (granted && hard_state_.vote.none()) {
+    if (now_us_ - last_step_us_ > kStallUs) PROBE("raft: a vote was granted after a pause");
     hard_state_.vote = from.identity;
     promise_dirty_ = true;
     arm_election_timer();

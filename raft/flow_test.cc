@@ -154,5 +154,54 @@ TEST(Leader, ALostAppendIsFoundByTheNextHeartbeat) {
   EXPECT_EQ(again[0].count, 1U);
 }
 
+// A busy leader sends small ones behind the large one all the time, by the same connection.
+TEST(Leader, ALostLargeAppendIsFoundThoughMoreIsSentBehindIt) {
+  Member one = leader();
+  one.acknowledge(2);
+  one.acknowledge(3);
+  one.propose(std::string(2 * kAppendBytesMax, 'x'));  // entry 3, lost on its way to server 3
+  bool again = false;
+  for (uint64_t us = 0; us <= 2 * kBulkRetryUs && !again; us += kHeartbeatUs) {
+    one.wait(kHeartbeatUs);
+    const Output behind = one.propose("small");
+    one.acknowledge(2);
+    const auto sent = said<AppendRange>(behind, 3);
+    ASSERT_FALSE(sent.empty());
+    const AppendReply rejection{.term = Term(2),
+                                .match = Index(2),
+                                .agreed = Index(2),
+                                .round = 1,
+                                .rejected = sent.front().prev.index,
+                                .hint = {.index = Index(2), .term = Term(2)}};
+    for (const AppendRange& append : said<AppendRange>(one.hear(3, rejection), 3)) {
+      again = again || append.prev.index == Index(2);
+    }
+  }
+  EXPECT_TRUE(again);
+}
+
+// As long as something arrives, what is behind it is on its way.
+TEST(Leader, LargeAppendsThatArriveSlowlyAreNotTakenForLost) {
+  Member one = leader();
+  one.acknowledge(2);
+  one.acknowledge(3);
+  for (size_t i = 0; i < 4; ++i) one.propose(std::string(2 * kAppendBytesMax, 'x'));  // 3 to 6
+  for (uint64_t index = 3; index <= 5; ++index) {
+    one.wait(kBulkRetryUs - 1);
+    one.hear(3, AppendReply{.term = Term(2),
+                            .accepted = true,
+                            .match = Index(index),
+                            .agreed = Index(index),
+                            .round = 1});
+    const AppendReply rejection{.term = Term(2),
+                                .match = Index(index),
+                                .agreed = Index(index),
+                                .round = 1,
+                                .rejected = Index(6),
+                                .hint = {.index = Index(index), .term = Term(2)}};
+    EXPECT_TRUE(said<AppendRange>(one.hear(3, rejection), 3).empty()) << index;
+  }
+}
+
 }  // namespace
 }  // namespace doozer::raft

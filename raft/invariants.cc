@@ -1,9 +1,11 @@
 #include "raft/invariants.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/hash.h"
 #include "raft/limits.h"
+#include "raft/quorum.h"
 
 namespace doozer::raft {
 
@@ -149,13 +151,32 @@ std::string named(const Core& core, const std::string& sentence) {
 
 std::string at(Index index) { return " at index " + std::to_string(index.value()); }
 
+/// As logs are compared (3.6.1).
+bool older(const LogPosition& a, const LogPosition& b) {
+  return a.term != b.term ? a.term < b.term : a.index < b.index;
+}
+
+/// More than half of them, counted here without the help of what is judged.
+bool most(const std::vector<Identity>& voters, const std::function<bool(const Identity&)>& is) {
+  size_t count = 0;
+  for (const Identity& voter : voters) count += is(voter) ? 1 : 0;
+  return 2 * count > voters.size();
+}
+
+bool most_of_both(const Configuration& configuration,
+                  const std::function<bool(const Identity&)>& is) {
+  return most(configuration.voters, is) &&
+         (configuration.old_voters.empty() || most(configuration.old_voters, is));
+}
+
 }  // namespace
 
 void Witness::restarted(const Core& core) {
   lives_[core.self()] = {.term = core.term(),
                          .commit = core.commit(),
                          .last = {.index = core.last_index(), .term = core.last_term()},
-                         .role = Role::follower};
+                         .role = Role::follower,
+                         .sound = core.trust() == LogTrust::sound};
 }
 
 std::optional<std::string> Witness::see(const Core& core, const Output& output) {
@@ -164,14 +185,34 @@ std::optional<std::string> Witness::see(const Core& core, const Output& output) 
   life = {.term = core.term(),
           .commit = core.commit(),
           .last = {.index = core.last_index(), .term = core.last_term()},
-          .role = core.role()};
+          .role = core.role(),
+          .sound = core.trust() == LogTrust::sound};
+  see_durable(core, output);
   if (core.term() < before.term) return named(core, "a term never falls (3.3)");
   if (core.commit() < before.commit) return named(core, "what is committed stays so (3.6)");
   if (auto wrong = see_log(core, before)) return wrong;
   if (auto wrong = see_leader(core, before)) return wrong;
   if (auto wrong = see_commit(core, before)) return wrong;
+  if (auto wrong = see_majority(core, before)) return wrong;
   if (auto wrong = see_promises(core, output)) return wrong;
   return see_configurations(core, output);
+}
+
+/// What a server was told to cut, it has not lost.
+void Witness::see_durable(const Core& core, const Output& output) {
+  const auto term = core.term_of(core.durable());
+  if (!term) return;
+  const LogPosition now{.index = core.durable(), .term = *term};
+  LogPosition& newest = durable_[core.self()];
+  const bool cut = output.truncate_from || output.reset_log;
+  newest = cut ? now : std::max(newest, now, older);
+}
+
+// Design section 5: a disk has lost what was durable on it, and the log has not caught up.
+bool Witness::lacks(const Core& core) const {
+  const auto durable = durable_.find(core.self());
+  const LogPosition last{.index = core.last_index(), .term = core.last_term()};
+  return durable != durable_.end() && older(last, durable->second);
 }
 
 // Log matching (3.5): an entry is known by index and term, here and wherever it is; and so, by
@@ -202,6 +243,7 @@ Witness::Complaint Witness::see_leader(const Core& core, const Life& before) {
     return named(core, "a leader cut its own log (3.5)");
   }
   if (!fresh) return std::nullopt;
+  if (auto wrong = see_election(core, before)) return wrong;
   for (auto entry = committed_.rbegin(); entry != committed_.rend(); ++entry) {
     const auto& [index, committed] = *entry;
     if (index < core.first_kept()) break;
@@ -211,6 +253,55 @@ Witness::Complaint Witness::see_leader(const Core& core, const Life& before) {
     }
   }
   return std::nullopt;
+}
+
+// 3.4, 4.3: a majority has voted for it, of both sets while they share the power. What doubtful
+// logs grant counts if all grant theirs (docs/consensus.md, "A log in doubt").
+Witness::Complaint Witness::see_election(const Core& core, const Life& before) const {
+  const Configuration& configuration = core.configuration_at(before.last.index);
+  const auto voted = [&](const Identity& voter, bool sound_only) {
+    if (unseen_.contains(voter)) return true;
+    const auto vote = votes_.find({core.term(), voter});
+    if (voter == core.self()) return !sound_only || before.sound;
+    return vote != votes_.end() && vote->second.candidate == core.self() &&
+           (vote->second.counts || !sound_only);
+  };
+  if (most_of_both(configuration, [&](const Identity& v) { return voted(v, true); })) {
+    return std::nullopt;
+  }
+  const std::vector<Identity> all = all_voters(configuration);
+  if (std::ranges::all_of(all, [&](const Identity& v) { return voted(v, false); })) {
+    return std::nullopt;
+  }
+  return named(core, "a leader has no majority of the votes (3.4, 4.3)");
+}
+
+/// An entry by index and term is the same everywhere, with all that it follows; what was durable at
+/// a voter once, nobody is elected without.
+bool Witness::holds(const Identity& voter, const LogPosition& entry) const {
+  if (unseen_.contains(voter)) return true;
+  const auto found = durable_.find(voter);
+  if (found == durable_.end()) return false;
+  LogPosition at = found->second;
+  while (at.index > entry.index && at.term != entry.term) {
+    const auto known = entries_.find({at.index, at.term});
+    if (known == entries_.end()) return true;  // a snapshot's: what it stands for is committed
+    at = {.index = at.index - 1, .term = known->second.previous};
+  }
+  return at.index >= entry.index && at.term == entry.term;
+}
+
+// 3.5, 3.6.2, 4.3: a leader calls committed what is durable at a majority, of both sets while they
+// share the power.
+Witness::Complaint Witness::see_majority(const Core& core, const Life& before) const {
+  if (core.role() != Role::leader || core.commit() <= before.commit) return std::nullopt;
+  const LogPosition entry{.index = core.commit(), .term = *core.term_of(core.commit())};
+  // The step that commits a joint configuration appends the next one.
+  const Configuration& configuration = core.configuration_at(before.last.index);
+  const auto has = [&](const Identity& voter) { return holds(voter, entry); };
+  if (most_of_both(configuration, has)) return std::nullopt;
+  return named(
+      core, "no majority holds what a leader calls committed" + at(entry.index) + " (3.6.2, 4.3)");
 }
 
 // State machine safety (3.6.3): no two servers know different entries as committed at one index.
@@ -227,23 +318,37 @@ Witness::Complaint Witness::see_commit(const Core& core, const Life& before) {
   return std::nullopt;
 }
 
-// 3.4: one vote a term, over all lives of a server.
+// 3.4: one vote a term, over all lives of a server. Whose disk has lost what was durable on it does
+// not vote as if it had not, before it has caught up (design section 5).
+Witness::Complaint Witness::see_vote(const Core& core, Term term, const Ballot& ballot) {
+  const auto [found, fresh] = votes_.try_emplace({term, core.self()}, ballot);
+  if (found->second.candidate != ballot.candidate) {
+    return named(core, ballot.candidate == core.self() ? "a candidate had voted for another (3.4)"
+                                                       : "a server voted twice in a term (3.4)");
+  }
+  found->second.counts = ballot.counts;
+  if (!ballot.counts || !lacks(core)) return std::nullopt;
+  return named(core, "who has lost entries voted as if it had not" + at(core.last_index()));
+}
+
 Witness::Complaint Witness::see_promises(const Core& core, const Output& output) {
   for (const Send& send : output.sends) {
     const auto* vote = std::get_if<VoteReply>(&send.message);
     if (vote != nullptr && vote->granted && !vote->pre) {
-      const auto [found, fresh] = votes_.try_emplace({vote->asked_term, core.self()}, send.to);
-      if (found->second != send.to) return named(core, "a server voted twice in a term (3.4)");
+      const Ballot ballot{.candidate = send.to, .counts = vote->counts};
+      if (auto wrong = see_vote(core, vote->asked_term, ballot)) return wrong;
     }
     const auto* request = std::get_if<RequestVote>(&send.message);
     if (request != nullptr && !request->pre) {
-      const auto [found, fresh] = votes_.try_emplace({request->term, core.self()}, core.self());
-      if (found->second != core.self())
-        return named(core, "a candidate had voted for another (3.4)");
+      const Ballot ballot{.candidate = core.self(), .counts = core.trust() == LogTrust::sound};
+      if (auto wrong = see_vote(core, request->term, ballot)) return wrong;
     }
     const auto* answer = std::get_if<AppendReply>(&send.message);
     if (answer != nullptr && answer->match > core.durable()) {
       return named(core, "an acknowledgement names what is not durable" + at(answer->match));
+    }
+    if (answer != nullptr && answer->counts && lacks(core)) {
+      return named(core, "who has lost entries counts as if it had not" + at(core.last_index()));
     }
   }
   return std::nullopt;

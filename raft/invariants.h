@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,9 @@ class Witness {
   std::optional<std::string> see(const Core& core, const Output& output);
   /// A server starts again; what it promised still binds it.
   void restarted(const Core& core);
+  /// What this server does is not all seen: its disk was copied or put back. From now on it is
+  /// believed to hold whatever others count on.
+  void lose_sight_of(const Identity& identity) { unseen_.insert(identity); }
 
   /// The highest index that any server knew to be committed.
   Index committed() const { return committed_.empty() ? Index() : committed_.rbegin()->first; }
@@ -50,19 +54,32 @@ class Witness {
     Index commit;
     LogPosition last;
     Role role = Role::follower;
+    bool sound = true;
+  };
+  struct Ballot {
+    Identity candidate;
+    bool counts = true;
   };
 
   Complaint see_leader(const Core& core, const Life& before);
   Complaint see_log(const Core& core, const Life& before);
+  Complaint see_election(const Core& core, const Life& before) const;
   Complaint see_commit(const Core& core, const Life& before);
+  Complaint see_majority(const Core& core, const Life& before) const;
   Complaint see_promises(const Core& core, const Output& output);
+  Complaint see_vote(const Core& core, Term term, const Ballot& ballot);
+  void see_durable(const Core& core, const Output& output);
+  bool holds(const Identity& voter, const LogPosition& entry) const;
+  bool lacks(const Core& core) const;
   Complaint see_configurations(const Core& core, const Output& output) const;
 
   std::map<Term, Identity> leaders_;
   std::map<std::pair<Index, Term>, Known> entries_;
   std::map<Index, Committed> committed_;
-  std::map<std::pair<Term, Identity>, Identity> votes_;
+  std::map<std::pair<Term, Identity>, Ballot> votes_;
+  std::map<Identity, LogPosition> durable_;  ///< the newest that was ever durable at each
   std::map<Identity, Life> lives_;
+  std::set<Identity> unseen_;
 };
 
 }  // namespace doozer::raft

@@ -41,7 +41,7 @@ struct Progress {
   /// The newest that went by the bulk connection. What follows goes there too until it is durable
   /// at the peer: the control connection would overtake it, and be rejected.
   Index bulk_last;
-  uint64_t bulk_sent_us = 0;
+  uint64_t bulk_moved_us = 0;  ///< when the first of those was sent, or the peer last got further
 
   /// Forgets what is under way and looks for agreement from `from` on.
   void probe_from(Index from);

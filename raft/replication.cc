@@ -146,9 +146,10 @@ void Core::replicate(Progress& peer, Output& out) {
   }
 }
 
-/// A large append was sent not long ago: to look for its loss would only repeat it.
+/// A large append was sent not long ago, or something has just arrived: to look for its loss would
+/// only repeat it.
 bool Core::bulk_may_arrive(const Progress& peer) const {
-  return peer.bulk_under_way() && now_us_ < peer.bulk_sent_us + kBulkRetryUs;
+  return peer.bulk_under_way() && now_us_ < peer.bulk_moved_us + kBulkRetryUs;
 }
 
 /// Sends what follows next - 1, as much as goes into one message; false if it is forgotten. A probe
@@ -181,8 +182,9 @@ bool Core::send_append(Progress& peer, Output& out) {
   }
   peer.sent(prev.index + count, payload);
   if (bulk) {
+    // What is sent behind it says nothing of its arrival.
+    if (!peer.bulk_under_way()) peer.bulk_moved_us = now_us_;
     peer.bulk_last = prev.index + count;
-    peer.bulk_sent_us = now_us_;
   }
   return true;
 }
@@ -211,6 +213,7 @@ void Core::on_append_reply(const Process& from, const AppendReply& reply, Output
   peer->counts = reply.counts;
   peer->willing = reply.willing;
   peer->round = std::max(peer->round, reply.round);
+  if (reply.match > peer->match) peer->bulk_moved_us = now_us_;
   peer->matched(reply.match);
   if (reply.accepted) {
     on_accepted(*peer, reply);

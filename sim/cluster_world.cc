@@ -61,9 +61,8 @@ void ClusterWorld::make_host() {
   options.config.log_level = LogLevel::info;
   if (plan_.history != 0) options.config.history = plan_.history;
   if (plan_.snapshot_bytes != 0) options.snapshots.log_bytes = plan_.snapshot_bytes;
-  if (plan_.retain_entries != 0) {
-    options.retention.entries = options.retention.pinned_entries = plan_.retain_entries;
-  }
+  // What a server that answers still needs is kept all the same, or it would never catch up.
+  if (plan_.retain_entries != 0) options.retention.entries = plan_.retain_entries;
   // An empty disk may only ever attach to the others, never boot a second cluster.
   for (uint64_t other = 1; other <= std::max(plan_.servers, number); ++other) {
     if (other != number) options.config.attach.push_back(address_of(other));

@@ -417,6 +417,24 @@ bool SimDisk::flip_random_bit(std::string_view prefix) {
   return true;
 }
 
+bool SimDisk::flip_recent_bit(std::string_view prefix) {
+  constexpr size_t kRecentWrites = 4;
+  std::vector<const Operation*> recent;
+  for (size_t i = log().size(); i > 0 && recent.size() < kRecentWrites; --i) {
+    const Operation& one = log()[i - 1];
+    if (one.kind != DiskOp::write || one.size == 0 || !one.path.starts_with(prefix)) continue;
+    const auto file = world_->medium.find(one.path);
+    if (file && one.offset + one.size <= world_->medium.size(*file)) recent.push_back(&one);
+  }
+  if (recent.empty()) return false;
+  // The very last one in most cases: nothing behind it says that it was synced.
+  const size_t which = world_->rng.chance(2, 3) ? 0 : world_->rng.below(recent.size());
+  const Operation& hit = *recent[which];
+  flip_bit(hit.path, hit.offset + world_->rng.below(hit.size),
+           static_cast<unsigned>(world_->rng.below(8)));
+  return true;
+}
+
 void SimDisk::set_capacity(uint64_t bytes) { world_->medium.set_capacity(bytes); }
 void SimDisk::leave_free(uint64_t bytes) {
   world_->medium.set_capacity(world_->medium.used_bytes() + bytes);

@@ -132,6 +132,8 @@ class SimDisk final : public env::Disk {
   void flip_bit(std::string_view path, uint64_t byte, unsigned bit);
   /// Flips a bit of a file whose path begins with `prefix`; false if there is no byte to flip.
   bool flip_random_bit(std::string_view prefix);
+  /// Flips a bit of what one of the last few writes to such files wrote, if it still is there.
+  bool flip_recent_bit(std::string_view prefix);
   void set_capacity(uint64_t bytes);
   /// Sets the capacity so that so much is free now.
   void leave_free(uint64_t bytes);

@@ -354,6 +354,8 @@ TEST(SimDisk, RotFlipsADurableBit) {
   EXPECT_EQ(text_of(disk, "other"), "xyxx");
   EXPECT_FALSE(disk.flip_random_bit("log/")) << "there is no byte";
   EXPECT_TRUE(disk.flip_random_bit("ot"));
+  EXPECT_FALSE(disk.flip_recent_bit("log/")) << "nothing was written there";
+  EXPECT_TRUE(disk.flip_recent_bit("ot"));
   EXPECT_NE(text_of(disk, "other"), "xyxx");
 }
 

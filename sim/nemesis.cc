@@ -245,6 +245,9 @@ void Nemesis::begin_disk(const Step& step, uint64_t number, uint64_t end_us) {
       host.disk().flip_random_bit(world_.rng().chance(1, 2) ? "log" : "snap");
     }
   }
+  if (step.kind == StepKind::rot_tail) {
+    for (uint32_t i = 0; i < rate(step.amount, 1'000); ++i) host.disk().flip_recent_bit("log");
+  }
   if (step.kind == StepKind::full) {
     host.disk().leave_free(step.amount);
     full_.insert(number);

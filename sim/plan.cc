@@ -31,6 +31,7 @@ constexpr StepRule kRules[] = {
     {StepKind::fail_sync, "fail-sync", Family::disk, Takes::one, Amount::none, false},
     {StepKind::fail_reads, "fail-reads", Family::disk, Takes::one, Amount::number, true},
     {StepKind::rot, "rot", Family::disk, Takes::one, Amount::number, false},
+    {StepKind::rot_tail, "rot-tail", Family::disk, Takes::one, Amount::number, false},
     {StepKind::full, "full", Family::disk, Takes::one, Amount::number, true},
     {StepKind::wipe, "wipe", Family::swap, Takes::one, Amount::none, true},
     {StepKind::save, "save", Family::disk, Takes::one, Amount::none, false},

@@ -62,6 +62,7 @@ enum class StepKind : uint8_t {
   fail_sync,   ///< the next sync fails
   fail_reads,  ///< amount: reads in a thousand that fail
   rot,         ///< amount: bits that flip in log and snapshots
+  rot_tail,    ///< amount: bits that flip in what was last written to the log
   full,        ///< amount: bytes that are left free
   wipe,        ///< the process ends and comes back with an empty disk
   save,        ///< remembers the disk, for a later rollback

@@ -32,7 +32,9 @@ class Drawing {
   void lost_disk();
   void clocks();
   void membership();
+  void torn_change();
   void load();
+  void spare_majority();
 
   /// Mostly a server, at times the one that leads just then.
   Who someone() {
@@ -60,7 +62,8 @@ class Drawing {
 
   Rng rng_;
   Plan plan_;
-  uint64_t weak_ = 0;  ///< the one server whose disk may be lost or rot; 0: none
+  uint64_t weak_ = 0;        ///< the one server whose disk may be lost or rot; 0: none
+  bool loses_disk_ = false;  ///< and it does
 };
 
 void Drawing::shape() {
@@ -191,7 +194,11 @@ void Drawing::failing_disks() {
 /// One server loses its disk, or gets one that is not the newest, or rots.
 void Drawing::lost_disk() {
   if (weak_ == 0) return;
-  switch (rng_.below(5)) {
+  loses_disk_ = true;
+  uint64_t loss = rng_.below(6);
+  // Both claimants of one identity are refused: together they must be a minority.
+  if (loss == 2 && plan_.slots < 5) loss = 5;
+  switch (loss) {
     case 0: add(StepKind::wipe, time_between(50'000, 3 * kSecond)).a = server(weak_); break;
     case 1: {
       Step& save = add(StepKind::save, 0);
@@ -203,8 +210,6 @@ void Drawing::lost_disk() {
       break;
     }
     case 2: {
-      // Both claimants of one identity are refused: together they must be a minority.
-      if (plan_.slots < 5) break;
       Step& step = add(StepKind::copy, time_between(50'000, kSecond));
       step.a = server(weak_ % plan_.servers + 1);
       step.b = server(weak_);
@@ -219,6 +224,21 @@ void Drawing::lost_disk() {
       Step& kill = add(StepKind::kill, time_between(50'000, kSecond));
       kill.a = server(weak_);
       kill.at_us = std::max(rot_us, kill.at_us);
+      break;
+    }
+    case 5: {
+      // What was synced last is gone with the power, and those who know better may be gone as well.
+      Step& kill = add(StepKind::kill, time_between(50'000, kSecond));
+      kill.a = server(weak_);
+      const uint64_t at_us = kill.at_us;
+      Step& rot = add(StepKind::rot_tail, 0);
+      rot.a = server(weak_);
+      rot.at_us = at_us + 1'000;
+      rot.amount = 1 + rng_.below(3);
+      if (rng_.chance(1, 3)) break;
+      Step& others = add(StepKind::kill, time_between(50'000, kSecond));
+      others.a = rng_.chance(1, 2) ? Who{Who::Kind::servers} : Who{Who::Kind::leader};
+      others.at_us = at_us;
       break;
     }
     default: UNREACHABLE();
@@ -248,11 +268,65 @@ void Drawing::membership() {
   }
 }
 
+/// Members change, several at once, and in the midst of it the old and the new ones are torn apart,
+/// or whoever leads the change falls.
+void Drawing::torn_change() {
+  static constexpr StepKind kBlows[] = {StepKind::cut,   StepKind::cut,   StepKind::cut,
+                                        StepKind::crash, StepKind::pause, StepKind::kill};
+  for (uint64_t i = 1 + rng_.below(3); i > 0; --i) {
+    const uint64_t at_us = moment();
+    const bool shrinks = plan_.slots >= 3 && rng_.chance(2, 3);
+    const uint64_t first = rng_.below(plan_.slots);
+    for (uint64_t n = 0; n < (plan_.slots == 1 ? 1 : 2); ++n) {
+      const StepKind kind = !shrinks            ? StepKind::create_slot
+                            : rng_.chance(1, 2) ? StepKind::empty_slot
+                                                : StepKind::delete_slot;
+      Step& change = add(kind, 0);
+      change.at_us = at_us;
+      change.amount = shrinks ? (first + n) % plan_.slots : plan_.slots + n;
+      if (!shrinks) add(StepKind::add_server, 0).at_us = at_us / 4'000 * 3'000;
+    }
+    // Slow disks keep both sets in charge for longer.
+    if (rng_.chance(1, 2)) {
+      Step& slow = add(StepKind::slow_sync, time_between(500'000, 2 * kSecond));
+      slow.at_us = at_us;
+      slow.a = {Who::Kind::servers};
+      slow.amount = time_between(10'000, 200'000);
+    }
+    for (uint64_t blows = 1 + rng_.below(2); blows > 0; --blows) {
+      Step& blow = add(kBlows[rng_.below(std::size(kBlows))], time_between(200'000, 6 * kSecond));
+      blow.at_us = at_us + rng_.below(500'000) / 1'000 * 1'000;
+      blow.a = {Who::Kind::leader};
+      if (blow.kind == StepKind::cut) blow.b = {Who::Kind::servers};
+      if (blow.kind == StepKind::crash) blow.crash = CrashKind::machine_lost;
+    }
+  }
+}
+
 void Drawing::load() {
   for (uint64_t i = times(3 * kSecond); i > 0; --i) {
     Step& step = add(StepKind::burst, 0);
     step.a = someone();
-    step.amount = 10 + rng_.below(2'000);
+    // Where ways are long, watches take theirs to hear of all that.
+    step.amount = (10 + rng_.below(2'000)) * 1'000 / (1'000 + plan_.latency_us);
+  }
+}
+
+/// A majority is to outlive the disk that is lost: there is one without it all the time, and no
+/// other log comes into doubt meanwhile.
+void Drawing::spare_majority() {
+  if (!loses_disk_) return;
+  uint64_t removable = plan_.slots - std::min<uint64_t>(plan_.slots, 3);
+  std::erase_if(plan_.steps, [&](const Step& step) {
+    if (step.kind != StepKind::empty_slot && step.kind != StepKind::delete_slot) return false;
+    if (removable == 0) return true;
+    --removable;
+    return false;
+  });
+  for (Step& step : plan_.steps) {
+    if (step.kind != StepKind::crash || step.a == server(weak_)) continue;
+    if (step.crash == CrashKind::machine_torn) step.crash = CrashKind::machine_lost;
+    if (step.crash == CrashKind::machine_mixed) step.crash = CrashKind::machine_kept;
   }
 }
 
@@ -264,13 +338,15 @@ Plan Drawing::draw() {
   static constexpr Chance kFamilies[] = {
       {&Drawing::networks, 35},   {&Drawing::partitions, 45},    {&Drawing::flapping, 20},
       {&Drawing::processes, 40},  {&Drawing::machines, 35},      {&Drawing::pauses, 30},
-      {&Drawing::slow_disks, 25}, {&Drawing::failing_disks, 15}, {&Drawing::lost_disk, 15},
-      {&Drawing::clocks, 30},     {&Drawing::membership, 20},    {&Drawing::load, 20}};
+      {&Drawing::slow_disks, 25}, {&Drawing::failing_disks, 15}, {&Drawing::lost_disk, 20},
+      {&Drawing::clocks, 30},     {&Drawing::membership, 20},    {&Drawing::torn_change, 15},
+      {&Drawing::load, 20}};
   shape();
   for (const Chance& chance : kFamilies) {
     if (rng_.chance(chance.percent, 100)) (this->*chance.family)();
   }
   sort_by_time(plan_.steps);
+  spare_majority();
   return plan_;
 }
 

@@ -115,7 +115,8 @@ TEST(Plan, DrawnPlansTakeTheDiskOfOneServerOnlyAndNotFromTheOnlyOne) {
     std::set<uint64_t> harmed;
     for (const Step& step : plan.steps) {
       const bool of_b = step.kind == StepKind::copy;
-      if (rule_of(step.kind).family != StepRule::Family::swap && step.kind != StepKind::rot) {
+      if (rule_of(step.kind).family != StepRule::Family::swap && step.kind != StepKind::rot &&
+          step.kind != StepKind::rot_tail) {
         continue;
       }
       ASSERT_EQ(step.a.kind, Who::Kind::server);

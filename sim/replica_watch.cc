@@ -19,7 +19,11 @@ class ReplicaWatch::Observer final : public server::ReplicaObserver {
 
   void on_begin(const raft::Core& core) override {
     if (!host_.foreign()) watch_.begin(number(), core);
-    if (host_.own_disk()) watch_.witness_.restarted(core);
+    if (host_.own_disk()) {
+      watch_.witness_.restarted(core);
+    } else {
+      watch_.witness_.lose_sight_of(core.self());
+    }
   }
   void on_step(const raft::Core& core, const raft::Output& output) override {
     if (!host_.own_disk()) return;

@@ -128,18 +128,21 @@ bool Auditor::complete() {
 
 void Auditor::finish() {
   over_ = true;
-  const auto through = [&](size_t stream, const ClientHost& host) {
+  const auto through = [&](size_t stream, const ClientHost& host, int64_t revision) {
     shared_.note(
         stream,
-        {.kind = WatchNote::Kind::through, .at_us = host.clock->now_us(), .revision = last_});
+        {.kind = WatchNote::Kind::through, .at_us = host.clock->now_us(), .revision = revision});
   };
   if (last_ == 0) return;
-  for (const WatchActor* watcher : watchers_) {
-    if (watcher->stream()) through(*watcher->stream(), readers_[0].host);
+  // Not more than was waited for: the last change may be one that a single watch is about to hear.
+  for (size_t i = 0; i < watchers_.size(); ++i) {
+    if (watchers_[i]->stream()) through(*watchers_[i]->stream(), readers_[0].host, needs_[i]);
   }
   // A server that told its files could have told its changes.
   for (size_t i = 0; i < servers_.size(); ++i) {
-    if (servers_[i].listed) through(*servers_[i].changes->stream(), readers_[i + 1].host);
+    if (servers_[i].listed) {
+      through(*servers_[i].changes->stream(), readers_[i + 1].host, last_);
+    }
   }
 }
 
