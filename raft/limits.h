@@ -25,6 +25,7 @@ constexpr uint64_t kStepDownRestUs =
 // --- Memory of the log
 constexpr size_t kRetainedLogBytes = 16 * kMiB;  ///< applied entries kept for peers that lag
 constexpr size_t kRetainedEntries = 65'536;
+constexpr size_t kRetainedAloneBytes = 1 * kMiB;  ///< if there is no peer
 constexpr size_t kPinnedLogBytes = 128 * kMiB;  ///< kept for a peer that lags but answers; then it
 constexpr size_t kPinnedEntries = 1'048'576;    ///< needs a newer snapshot
 constexpr size_t kUnappliedBytesMax = 2 * kProposedBytesMax;  ///< beyond: a follower takes no more

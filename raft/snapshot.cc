@@ -84,12 +84,14 @@ void Core::forget_applied() {
   const auto over = [&](size_t bytes, size_t entries) {
     return log_.bytes() > bytes || log_.size() > entries;
   };
-  if (!over(retention_.bytes, retention_.entries)) return;
+  const bool alone = is_single() && standbys_.empty();
+  const size_t bytes = alone ? std::min(retention_.bytes, kRetainedAloneBytes) : retention_.bytes;
+  if (!over(bytes, retention_.entries)) return;
   const Index pin = pinned();
   while (log_.first() <= applied_) {
     const bool needed = log_.first() > pin;
     if (needed ? !over(retention_.pinned_bytes, retention_.pinned_entries)
-               : !over(retention_.bytes, retention_.entries)) {
+               : !over(bytes, retention_.entries)) {
       break;
     }
     log_.forget_to(log_.first());

@@ -180,6 +180,21 @@ TEST(Snapshot, WhatIsNotAppliedIsKept) {
   EXPECT_EQ(one.core().first_kept(), Index(6));
 }
 
+TEST(Snapshot, WithoutAPeerLittleIsKept) {
+  for (const bool standby : {false, true}) {
+    Member one(options_of(1, voters_to(1)));
+    one.elect({});
+    if (standby) one.step(SetStandbys{{server_id(2)}});
+    for (int i = 0; i < 8; ++i) {
+      one.propose(std::string(kMiB / 4, 'x'));
+      one.persist();
+    }
+    one.step(AppliedTo{one.core().commit()});
+    const Index last = one.core().last_index();
+    EXPECT_EQ(last - one.core().first_kept() + 1, standby ? last.value() : 3U) << standby;
+  }
+}
+
 // --- The receiver
 
 Member follower(const std::vector<uint64_t>& terms = {}) {
