@@ -166,7 +166,7 @@ class Network {
   uint64_t next_action_ = 0;
   std::set<std::pair<size_t, size_t>> cut_;
   Witness witness_;
-  std::map<Index, uint64_t> applied_;  ///< the chain after each index, as first applied
+  std::map<Index, uint64_t> applied_;      ///< the chain after each index, as first applied
   std::map<std::string, Index> proposed_;  ///< 0: refused
   uint64_t next_ticket_ = 0;
   uint64_t reads_answered_ = 0;
