@@ -62,7 +62,8 @@ size_t talk(Member& one, Member& three, Output from_one) {
     if (replies.empty()) return appends;
     from_one = Output();
     for (const AppendReply& reply : replies) {
-      for (Send& send : one.hear(3, reply).sends) from_one.sends.push_back(std::move(send));
+      const Output said_next = one.hear(3, reply);
+      for (const Send& send : said_next.sends) from_one.sends.push_back(send);
     }
   }
   ADD_FAILURE() << "they never end";

@@ -153,8 +153,8 @@ void Core::on_applied(const AppliedTo& applied) {
   forget_applied();
 }
 
-void Core::send(const Identity& to, Outgoing message) {
-  outgoing_.push_back({.to = to, .bulk = false, .message = std::move(message)});
+void Core::send(const Identity& to, const Outgoing& message) {
+  outgoing_.push_back({.to = to, .bulk = false, .message = message});
 }
 
 // What was changed in this step is asked to be durable; what may only be heard of afterwards waits.
@@ -182,22 +182,21 @@ void Core::finish(Output& out) {
 
 void Core::release_sends(Output& out) {
   const auto ready = [&](const Held& held) { return held.sequence <= persisted_sequence_; };
-  for (Held& held : held_) {
-    if (ready(held)) out.sends.push_back(std::move(held.send));
+  for (const Held& held : held_) {
+    if (ready(held)) out.sends.push_back(held.send);
   }
   std::erase_if(held_, ready);
   if (promise_sequence_ <= persisted_sequence_) {
-    out.sends.insert(out.sends.end(), std::make_move_iterator(outgoing_.begin()),
-                     std::make_move_iterator(outgoing_.end()));
+    out.sends.insert(out.sends.end(), outgoing_.begin(), outgoing_.end());
   } else {
-    for (Send& send : outgoing_) hold(std::move(send));
+    for (const Send& send : outgoing_) hold(send);
   }
   outgoing_.clear();
 }
 
 // A newer message takes the place of an older one of its kind: whoever waits asks again anyway, and
 // a disk that hangs does not make this grow. (A leader's term was durable before it led.)
-void Core::hold(Send send) {
+void Core::hold(const Send& send) {
   CHECK(!std::holds_alternative<AppendRange>(send.message));
   const auto is_pre = [](const Send& s) {
     const auto* request = std::get_if<RequestVote>(&s.message);
@@ -209,7 +208,7 @@ void Core::hold(Send send) {
            is_pre(held.send) == is_pre(send);
   });
   if (held_.size() == kHeldMessagesMax) held_.erase(held_.begin());
-  held_.push_back({.sequence = promise_sequence_, .send = std::move(send)});
+  held_.push_back({.sequence = promise_sequence_, .send = send});
 }
 
 uint64_t Core::next_deadline() const {

@@ -171,10 +171,10 @@ class Core {
   void on_applied(const AppliedTo& applied);
   void refuse(Output& out, Code code, std::string text) const;
   void append(EntryKind kind, std::string payload, Output& out);
-  void send(const Identity& to, Outgoing message);
+  void send(const Identity& to, const Outgoing& message);
   void finish(Output& out);
   void release_sends(Output& out);
-  void hold(Send send);
+  void hold(const Send& send);
   uint64_t next_deadline() const;
 
   // election.cc

@@ -127,19 +127,20 @@ void Core::on_append(Append& append, Output& out) {
 bool Core::take_entries(Append& append, Output& out) {
   Index agreed = append.prev.index;
   for (Entry& entry : append.entries) {
-    const std::optional<Term> ours = log_.term_of(entry.index);
-    if (entry.index <= verified_ || ours == entry.term) {
+    const Index index = entry.index;
+    const std::optional<Term> ours = log_.term_of(index);
+    if (index <= verified_ || ours == entry.term) {
       if (ours && *ours != entry.term) {
-        contradict({.index = entry.index, .term = entry.term}, out);
+        contradict({.index = index, .term = entry.term}, out);
         return false;
       }
     } else {
       // Memory is bounded even if applying is slower than the log; the leader comes again.
       if (full()) break;
-      if (ours) truncate_from(entry.index, out);
+      if (ours) truncate_from(index, out);
       take_entry(std::move(entry), out);
     }
-    agreed = append.prev.index + static_cast<uint64_t>(&entry - append.entries.data()) + 1;
+    agreed = index;
   }
   verified_ = std::max(verified_, agreed);
   return true;

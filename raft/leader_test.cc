@@ -152,6 +152,13 @@ TEST(Leader, ANewLifeOfAPeerIsAskedFromTheStart) {  // design 5: it may have los
   EXPECT_EQ(peer(one, 3).state, Progress::State::probe);
   EXPECT_EQ(said<AppendRange>(out, 3).at(0).head.receiver, Incarnation(2)) << "it is told at once";
   EXPECT_EQ(said<AppendRange>(out, 3).at(0).head.acknowledged, Index(2)) << "and what it once had";
+  AppendReply answer{
+      .term = Term(2), .accepted = true, .match = Index(2), .agreed = Index(2), .round = 1};
+  one.hear(3, answer, 2);
+  ASSERT_EQ(peer(one, 3).state, Progress::State::replicate);
+  answer.match = answer.agreed = Index(1);
+  one.hear(3, answer, 3);
+  EXPECT_EQ(peer(one, 3).state, Progress::State::probe) << "what was under way is lost";
 }
 
 TEST(Leader, KnowsSinceWhenAPeerIsSilent) {  // design 7

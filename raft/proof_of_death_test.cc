@@ -56,6 +56,9 @@ TEST(ProofOfDeath, AVoterBelievesNobodyElse) {
   EXPECT_EQ(three.core().leader(), server_id(2));
   EXPECT_FALSE(said<VoteReply>(three.hear(4, ask_pre_vote(2, 1, 1)), 4).at(0).granted)
       << "without any proof it is refused at once";
+  RequestVote of_another = ask_pre_vote(2, 1, 1);
+  of_another.gone = Process{.identity = server_id(2), .incarnation = Incarnation(6)};
+  EXPECT_FALSE(said<VoteReply>(three.hear(4, of_another), 4).at(0).granted) << "or of another life";
   const Output out = three.step(PeerGone{.identity = server_id(2), .incarnation = Incarnation(7)});
   EXPECT_TRUE(said<VoteReply>(out, 1).at(0).granted);
   EXPECT_TRUE(said<VoteReply>(out, 4).empty());

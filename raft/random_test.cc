@@ -112,7 +112,7 @@ void use(Network& net, uint64_t round) {
     std::string payload = "w" + std::to_string(round) + "." + std::to_string(i);
     if (net.rng().chance(1, 20)) payload.resize(2 * kAppendBytesMax, 'x');
     if (leader != 0) net.propose(leader, std::move(payload));
-    net.propose(any(net), "x");
+    net.propose(any(net), "x" + std::to_string(round) + "." + std::to_string(i));
     net.read(any(net));
     net.run(net.rng().below(60'000));
   }
@@ -126,9 +126,12 @@ void expect_life(Network& net) {
     if (!net.is_up(n)) net.restart(n);
     net.give(n, SetLeadable{.leadable = true});
   }
-  const bool led =
-      net.run_until([&] { return net.leader() != 0 && net.propose(net.leader(), "the last one"); },
-                    40 * kElectionTimeoutMaxUs);
+  int tries = 0;
+  const auto taken = [&] {
+    if (net.leader() == 0) return false;
+    return net.propose(net.leader(), "the last one, try " + std::to_string(++tries));
+  };
+  const bool led = net.run_until(taken, 40 * kElectionTimeoutMaxUs);
   ASSERT_FALSE(net.failure()) << *net.failure();
   ASSERT_TRUE(led) << "nobody leads";
   all_standbys(net);

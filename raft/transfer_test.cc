@@ -170,6 +170,11 @@ TEST(Transfer, OnlyAVoterThatIsFitAndFollowsMayBeNamed) {  // 3.10
                                           .rejected = Index(3),
                                           .hint = {.index = Index(2), .term = Term(2)}});
   EXPECT_TRUE(looks_for_agreement.step(TransferLeadership{server_id(2)}).refused);
+  Member standby = leader();
+  standby.step(SetStandbys{{server_id(4)}});
+  standby.acknowledge(4);
+  ASSERT_EQ(standby.core().progress(server_id(4))->match, Index(2));
+  EXPECT_TRUE(standby.step(TransferLeadership{server_id(4)}).refused);
   Member silent = leader();
   silent.wait(kElectionTimeoutMinUs);
   EXPECT_TRUE(silent.step(TransferLeadership{server_id(2)}).refused);

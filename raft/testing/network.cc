@@ -148,9 +148,21 @@ bool Network::give(size_t n, Event event) {
 }
 
 bool Network::propose(size_t n, std::string payload) {
+  if (!is_up(n)) return false;
   Propose batch;
-  batch.proposals.push_back({.kind = EntryKind::command, .payload = std::move(payload)});
-  return give(n, std::move(batch));
+  batch.proposals.push_back({.kind = EntryKind::command, .payload = payload});
+  const Output out = step(n, std::move(batch));
+  if (out.refused == (out.accepted_first.value() != 0)) fail("neither taken nor refused");
+  proposed_.emplace(std::move(payload), out.accepted_first);
+  return !out.refused;
+}
+
+void Network::check_outcome(const Entry& entry) {
+  if (entry.kind != EntryKind::command) return;
+  const auto proposed = proposed_.find(entry.payload);
+  if (proposed == proposed_.end()) return fail("what nobody proposed was applied");
+  if (proposed->second.value() == 0) return fail("what was refused was applied");
+  if (proposed->second != entry.index) fail("applied elsewhere than where it was taken");
 }
 
 void Network::read(size_t n) {

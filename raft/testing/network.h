@@ -60,6 +60,8 @@ class Network {
 
   /// Gives an event to a server now; false if it is down or refuses.
   bool give(size_t n, Event event);
+  /// The payload is like no other: if it is refused, it must never be applied anywhere; if it is
+  /// taken, it is applied at its index, or another entry is.
   bool propose(size_t n, std::string payload);
   /// Asks for a read at `n`; it is checked when it is answered.
   void read(size_t n);
@@ -151,6 +153,7 @@ class Network {
   void take_snapshot(size_t n);
   static void compact(Disk& disk);
   void wake(size_t n, uint64_t deadline_us);
+  void check_outcome(const Entry& entry);
   void check_durable_majority(const Core& core, Index before, const Configuration& decided);
   void fail(const std::string& what);
 
@@ -163,7 +166,8 @@ class Network {
   uint64_t next_action_ = 0;
   std::set<std::pair<size_t, size_t>> cut_;
   Witness witness_;
-  std::map<Index, uint64_t> applied_;  ///< the chain after each index, as first applied
+  std::map<Index, uint64_t> applied_;      ///< the chain after each index, as first applied
+  std::map<std::string, Index> proposed_;  ///< 0: refused
   uint64_t next_ticket_ = 0;
   uint64_t reads_answered_ = 0;
   uint64_t digest_ = 0;

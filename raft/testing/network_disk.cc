@@ -86,6 +86,7 @@ void Network::apply(size_t n) {
       ++owner.applied;
       owner.chain = chained(owner.chain, owner.core->entry(owner.applied));
       const auto [known, fresh] = applied_.try_emplace(owner.applied, owner.chain);
+      if (fresh) check_outcome(owner.core->entry(owner.applied));
       if (known->second != owner.chain) {
         fail("machines differ at index " + std::to_string(owner.applied.value()));
       }
