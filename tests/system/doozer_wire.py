@@ -23,6 +23,7 @@ import doozer_system
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 NAME = 'slow0'
+TUN = '/dev/net/tun'
 PACKET_BYTES = 65_536
 
 
@@ -57,6 +58,8 @@ class Wire:
     """Between two machines of a net; made once, slow while it is told to be."""
 
     def __init__(self, net):
+        if not os.access(TUN, os.R_OK | os.W_OK):
+            raise AssertionError('%s cannot be opened: no packet can be delayed here' % TUN)
         self.net = net
         self.devices = {}
         self.process = None
@@ -66,7 +69,7 @@ class Wire:
         if number not in self.devices:
             space = self.net.spaces[number]
             with space:
-                fd = os.open('/dev/net/tun', os.O_RDWR | os.O_CLOEXEC)
+                fd = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
                 fcntl.ioctl(fd, TUNSETIFF, struct.pack('16sH22x', NAME.encode(),
                                                        IFF_TUN | IFF_NO_PI))
                 for name in ('all', NAME):  # what comes this way looks as if it came another
