@@ -217,12 +217,11 @@ def slow_wire(world):
         return late() or world.went_down(a, b, since_us)
 
     try:
+        world.proven('packets that overtake others', world.wire.has_overtaken)
         world.proven('a round trip of %d ms' % (2 * delay_ms), noticed)
-        yield 'round trips of over %d ms' % (2 * delay_ms)
+        yield 'round trips of over %d ms, packets out of order' % (2 * delay_ms)
     finally:
-        did = world.wire.end(a.number, b.number)
-    if did['overtaken'] == 0:
-        raise NotBitten('none of %d packets overtook another' % did['packets'])
+        world.wire.end(a.number, b.number)
 
 
 @background
