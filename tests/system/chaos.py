@@ -100,6 +100,8 @@ class Run:
             back = self.all_write()
             self.say('%s; %d operations; served again after %.1f s' % (
                 '; '.join(proofs), self.work.answered(), back))
+        # Others relay for who has no link, so that one which never came back would not be missed.
+        self.world.all_links_up()
 
     def run(self):
         self.boot()

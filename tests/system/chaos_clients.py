@@ -151,6 +151,16 @@ class Writer(Actor):
         return out
 
 
+class Reader(Writer):
+    """Only reads: at a server that is cut off a write keeps its client waiting, and who waits cannot
+    hear what a leader tells that does not know yet that it leads no more."""
+
+    def act(self):
+        kind = self.rng.choice(('get', 'get', 'stat'))
+        self.ask(kind, path=self.path(), mode=self.rng.choice((LINEARIZABLE, LINEARIZABLE, 0)))
+        self.ended.wait(0.002)  # reads are cheap: without this hardly anything else would be done
+
+
 class Counter(Writer):
     """Reads a number and writes the next one: a write that is lost or repeated shows in the sum."""
 
@@ -208,13 +218,13 @@ class Watcher(Actor):
 class Workload:
     """All clients, and the history that they write."""
 
-    WRITERS = 2  # at each server, besides a counter and a watcher
+    WRITERS = 2  # at each server, besides a reader, a counter and a watcher
 
     def __init__(self, servers, seed):
         self.begun = time.monotonic()
         numbers = itertools.count(1)
         self.writers = [kind(next(numbers), server, seed, self.begun) for server in servers
-                        for kind in (*[Writer] * self.WRITERS, Counter)]
+                        for kind in (*[Writer] * self.WRITERS, Reader, Counter)]
         self.watchers = [Watcher(next(numbers), server, stream)
                          for stream, server in enumerate(servers)]
         self.audit_lines = []

@@ -125,16 +125,29 @@ class World:
 
         return 'led by %s instead of %s' % (*self.proven('a lost leader', another), old.identity)
 
+    def has_link(self, here, there):
+        """Whether that server counts on its own link to the other one."""
+        peer = next((s for s in self.status(here)['servers'] if s['identity'] == there.identity), {})
+        return peer.get('link') in ('direct', 'flapping')
+
+    def went_down(self, a, b, since_us):
+        """Whether one of the two has said since then that the link between them is down."""
+        return any(e['peer'] == there.identity and e['mono_us'] > since_us
+                   for here, there in ((a, b), (b, a)) for e in here.events('link_down'))
+
     def gave_up_link(self, ways, since_us):
-        """Waits until one end of each way says that the link is down."""
-
-        def down(here, there):
-            return any(e['peer'] == there.identity and e['mono_us'] > since_us
-                       for e in here.events('link_down'))
-
+        """Waits until one end of each way has the link down, or had since then."""
         for a, b in ways:
-            self.proven('a link that is down', lambda: down(a, b) or down(b, a))
+            self.proven('a link that is down', lambda: self.went_down(a, b, since_us) or not (
+                self.has_link(a, b) and self.has_link(b, a)))
         return '%d links down' % len({frozenset(way) for way in ways})
+
+    def all_links_up(self):
+        for a in self.servers:
+            for b in self.servers:
+                if a is not b:
+                    self.proven('the link of %s to %s is back' % (a.address, b.address),
+                                lambda: self.has_link(a, b))
 
     @contextlib.contextmanager
     def cutting(self, *ways):

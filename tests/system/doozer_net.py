@@ -6,8 +6,8 @@ What was dropped is counted, as proof that a cut bit.
 
 A namespace is entered by a thread, and only by that thread: a socket that it makes there, or a
 process that it starts there, stays there. Nothing has a name on this machine: namespaces live as
-long as somebody holds their descriptor, and servers are killed with the test that started them, so
-even a test that is shot leaves nothing behind, and no two runs meet.
+long as somebody holds their descriptor, and servers are killed with the test that started them. So
+even a test that is shot leaves neither behind, and no two runs meet.
 
 Needs Linux, nft and ip, and either root or unprivileged user namespaces. Where they are missing the
 tests fail, loudly; DOOZER_SKIP_NAMESPACES=1 skips them.

@@ -6,7 +6,8 @@ the other, each packet after a delay of its own.
 
     doozer_wire.py FD_A FD_B DELAY_MS JITTER_MS SEED
 
-runs until its standard input ends, then prints {"packets": .., "overtaken": ..}.
+says "overtaken" when that happened for the first time, and runs until its standard input ends; then
+it prints {"packets": .., "overtaken": ..}.
 """
 import fcntl
 import heapq
@@ -23,6 +24,7 @@ import doozer_system
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 NAME = 'slow0'
+TUN = '/dev/net/tun'
 PACKET_BYTES = 65_536
 
 
@@ -45,7 +47,10 @@ def carry(ends, delay, jitter, rng):
             heapq.heappush(waiting, (due, packets, to, packet))
         while waiting and waiting[0][0] <= time.monotonic():
             _, number, to, packet = heapq.heappop(waiting)
-            overtaken += number < newest[to]
+            if number < newest[to]:
+                overtaken += 1
+                if overtaken == 1:
+                    print('overtaken', flush=True)
             newest[to] = max(newest[to], number)
             try:
                 os.write(to, packet)
@@ -57,6 +62,8 @@ class Wire:
     """Between two machines of a net; made once, slow while it is told to be."""
 
     def __init__(self, net):
+        if not os.access(TUN, os.R_OK | os.W_OK):
+            raise AssertionError('%s cannot be opened: no packet can be delayed here' % TUN)
         self.net = net
         self.devices = {}
         self.process = None
@@ -66,7 +73,7 @@ class Wire:
         if number not in self.devices:
             space = self.net.spaces[number]
             with space:
-                fd = os.open('/dev/net/tun', os.O_RDWR | os.O_CLOEXEC)
+                fd = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
                 fcntl.ioctl(fd, TUNSETIFF, struct.pack('16sH22x', NAME.encode(),
                                                        IFF_TUN | IFF_NO_PI))
                 for name in ('all', NAME):  # what comes this way looks as if it came another
@@ -91,7 +98,11 @@ class Wire:
         for here, there in ((a, b), (b, a)):
             self.route('del', here, there)
         told, _ = self.process.communicate(timeout=doozer_system.STOP_SECONDS)
-        return json.loads(told)
+        return json.loads(told.splitlines()[-1])
+
+    def has_overtaken(self):
+        """Whether a packet has overtaken another one since begin()."""
+        return doozer_system.select_readable(self.process.stdout, 0)
 
     def route(self, what, here, there, *more):
         self.net.spaces[here].run('ip', 'route', what, self.net.address(there) + '/32', 'dev', NAME,
