@@ -55,6 +55,8 @@ class Witness {
     LogPosition last;
     Role role = Role::follower;
     bool sound = true;
+    uint64_t round_sent = 0;
+    std::pair<uint64_t, Identity> newest_read = {};  ///< its number and who asked for it
   };
   struct Ballot {
     Identity candidate;
@@ -66,6 +68,7 @@ class Witness {
   Complaint see_election(const Core& core, const Life& before) const;
   Complaint see_commit(const Core& core, const Life& before);
   Complaint see_majority(const Core& core, const Life& before) const;
+  Complaint see_reads(const Core& core, const Life& before);
   Complaint see_promises(const Core& core, const Output& output);
   Complaint see_vote(const Core& core, Term term, const Ballot& ballot);
   void see_durable(const Core& core, const Output& output);
