@@ -124,7 +124,8 @@ void Inspector::configurations() {
   const Configuration& now = core_.configuration();
   const Index from = core_.configuration_index();
   must(from <= core_.last_index(), "a truncated configuration is reverted");
-  if (from >= core_.first_kept() && from <= core_.last_index()) {
+  // One that is committed may be a snapshot's.
+  if (from > core_.commit() && from <= core_.last_index()) {
     must(core_.entry(from).kind == EntryKind::configuration,
          "a configuration in force is in the log (4.1)");
   }
