@@ -313,10 +313,17 @@ Witness::Complaint Witness::see_commit(const Core& core, const Life& before) {
   return std::nullopt;
 }
 
-// 6.4: what was sent before a read came says nothing of the time after.
+// 6.4: what was sent before a read came says nothing of the time after, and only answers count.
 Witness::Complaint Witness::see_reads(const Core& core, const Life& before) {
   Life& life = lives_[core.self()];
   life.round_sent = core.round_sent_;
+  for (const Progress& peer : core.peers_) {
+    const auto told = rounds_.find({core.term(), peer.identity});
+    const uint64_t round = told == rounds_.end() ? 0 : told->second;
+    if (peer.round > round && !unseen_.contains(peer.identity)) {
+      return named(core, "a round counts as answered before it was (6.4)");
+    }
+  }
   if (core.leader_reads_.empty()) return std::nullopt;
   const Core::LeaderRead& read = core.leader_reads_.back();
   life.newest_read = {read.ticket, read.asker.identity};
@@ -353,6 +360,10 @@ Witness::Complaint Witness::see_promises(const Core& core, const Output& output)
       if (auto wrong = see_vote(core, request->term, ballot)) return wrong;
     }
     const auto* answer = std::get_if<AppendReply>(&send.message);
+    if (answer != nullptr) {
+      uint64_t& round = rounds_[{answer->term, core.self()}];
+      round = std::max(round, answer->round);
+    }
     if (answer != nullptr && answer->match > core.durable()) {
       return named(core, "an acknowledgement names what is not durable" + at(answer->match));
     }

@@ -80,6 +80,7 @@ class Witness {
   std::map<std::pair<Index, Term>, Known> entries_;
   std::map<Index, Committed> committed_;
   std::map<std::pair<Term, Identity>, Ballot> votes_;
+  std::map<std::pair<Term, Identity>, uint64_t> rounds_;  ///< the newest that each has answered
   std::map<Identity, LogPosition> durable_;  ///< the newest that was ever durable at each
   std::map<Identity, Life> lives_;
   std::set<Identity> unseen_;
