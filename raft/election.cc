@@ -237,6 +237,9 @@ bool Core::would_vote(const Process& from, const RequestVote& request) const {
 
 void Core::answer_pre_vote(const Process& from, const RequestVote& request) {
   const bool granted = would_vote(from, request);
+  if (granted && now_us_ - last_step_us_ > kStallUs) {
+    PROBE("raft: a vote was promised after a pause");
+  }
   // Who was about to stand on proof gives the better one the time to win.
   if (granted && gone_leader_) {
     election_deadline_us_ = std::max(election_deadline_us_, now_us_ + kCandidateGraceUs);
@@ -253,7 +256,6 @@ void Core::answer_vote(const Process& from, const RequestVote& request) {
   if (request.term > term()) adopt_term(request.term);
   const bool granted = would_vote(from, request);
   if (granted && hard_state_.vote.none()) {
-    if (now_us_ - last_step_us_ > kStallUs) PROBE("raft: a vote was granted after a pause");
     hard_state_.vote = from.identity;
     promise_dirty_ = true;
     arm_election_timer();

@@ -134,7 +134,13 @@ void Inspector::buffers() {
 
 void Inspector::configurations() {
   const Configuration& now = core_.configuration();
-  must(core_.configuration_index() <= core_.last_index(), "a truncated configuration is reverted");
+  const Index from = core_.configuration_index();
+  must(from <= core_.last_index(), "a truncated configuration is reverted");
+  // One that is committed may be a snapshot's.
+  if (from > core_.commit() && from <= core_.last_index()) {
+    must(core_.entry(from).kind == EntryKind::configuration,
+         "a configuration in force is in the log (4.1)");
+  }
   must(now.voters.size() <= kServersMax, "voters are bounded");
   must(std::is_sorted(now.voters.begin(), now.voters.end()), "voters are in order");
   must(!now.joint() || !now.voters.empty(), "a joint configuration has both sets");
@@ -188,6 +194,7 @@ std::optional<std::string> Witness::see(const Core& core, const Output& output) 
           .role = core.role(),
           .sound = core.trust() == LogTrust::sound};
   see_durable(core, output);
+  if (auto wrong = see_reads(core, before)) return wrong;
   if (core.term() < before.term) return named(core, "a term never falls (3.3)");
   if (core.commit() < before.commit) return named(core, "what is committed stays so (3.6)");
   if (auto wrong = see_log(core, before)) return wrong;
@@ -318,6 +325,27 @@ Witness::Complaint Witness::see_commit(const Core& core, const Life& before) {
   return std::nullopt;
 }
 
+// 6.4: what was sent before a read came says nothing of the time after, and only answers count.
+Witness::Complaint Witness::see_reads(const Core& core, const Life& before) {
+  Life& life = lives_[core.self()];
+  life.round_sent = core.round_sent_;
+  for (const Progress& peer : core.peers_) {
+    const auto told = rounds_.find({core.term(), peer.identity});
+    const uint64_t round = told == rounds_.end() ? 0 : told->second;
+    if (peer.round > round && !unseen_.contains(peer.identity)) {
+      return named(core, "a round counts as answered before it was (6.4)");
+    }
+  }
+  if (core.leader_reads_.empty()) return std::nullopt;
+  const Core::LeaderRead& read = core.leader_reads_.back();
+  life.newest_read = {read.ticket, read.asker.identity};
+  const bool went_on = before.role == Role::leader && before.term == core.term();
+  if (!went_on || life.newest_read == before.newest_read || read.round > before.round_sent) {
+    return std::nullopt;
+  }
+  return named(core, "a read counts on a round that was sent before it came (6.4)");
+}
+
 // 3.4: one vote a term, over all lives of a server. Whose disk has lost what was durable on it does
 // not vote as if it had not, before it has caught up (design section 5).
 Witness::Complaint Witness::see_vote(const Core& core, Term term, const Ballot& ballot) {
@@ -344,6 +372,10 @@ Witness::Complaint Witness::see_promises(const Core& core, const Output& output)
       if (auto wrong = see_vote(core, request->term, ballot)) return wrong;
     }
     const auto* answer = std::get_if<AppendReply>(&send.message);
+    if (answer != nullptr) {
+      uint64_t& round = rounds_[{answer->term, core.self()}];
+      round = std::max(round, answer->round);
+    }
     if (answer != nullptr && answer->match > core.durable()) {
       return named(core, "an acknowledgement names what is not durable" + at(answer->match));
     }
@@ -365,6 +397,10 @@ Witness::Complaint Witness::see_configurations(const Core& core, const Output& o
   const Configuration& now = core.configuration();
   if (core.configurations_.index_at(index - 1) > core.commit()) {
     return named(core, "two changes were in flight" + at(index) + " (4.1)");
+  }
+  if (core.term_of(core.commit()) != core.term()) {
+    return named(
+        core, "a change came before an entry of the own term was committed" + at(index) + " (4.1)");
   }
   const bool follows = now.joint() ? now.old_voters == before.voters && !before.joint()
                                    : before.joint() && now.voters == before.voters;

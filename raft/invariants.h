@@ -55,6 +55,8 @@ class Witness {
     LogPosition last;
     Role role = Role::follower;
     bool sound = true;
+    uint64_t round_sent = 0;
+    std::pair<uint64_t, Identity> newest_read = {};  ///< its number and who asked for it
   };
   struct Ballot {
     Identity candidate;
@@ -66,6 +68,7 @@ class Witness {
   Complaint see_election(const Core& core, const Life& before) const;
   Complaint see_commit(const Core& core, const Life& before);
   Complaint see_majority(const Core& core, const Life& before) const;
+  Complaint see_reads(const Core& core, const Life& before);
   Complaint see_promises(const Core& core, const Output& output);
   Complaint see_vote(const Core& core, Term term, const Ballot& ballot);
   void see_durable(const Core& core, const Output& output);
@@ -77,6 +80,7 @@ class Witness {
   std::map<std::pair<Index, Term>, Known> entries_;
   std::map<Index, Committed> committed_;
   std::map<std::pair<Term, Identity>, Ballot> votes_;
+  std::map<std::pair<Term, Identity>, uint64_t> rounds_;  ///< the newest that each has answered
   std::map<Identity, LogPosition> durable_;  ///< the newest that was ever durable at each
   std::map<Identity, Life> lives_;
   std::set<Identity> unseen_;

@@ -295,7 +295,8 @@ void Drawing::torn_change() {
     }
     for (uint64_t blows = 1 + rng_.below(2); blows > 0; --blows) {
       Step& blow = add(kBlows[rng_.below(std::size(kBlows))], time_between(200'000, 6 * kSecond));
-      blow.at_us = at_us + rng_.below(500'000) / 1'000 * 1'000;
+      // The change begins within a tenth of a second after the slots were written.
+      blow.at_us = at_us + rng_.below(rng_.chance(1, 2) ? 120'000 : 600'000) / 1'000 * 1'000;
       blow.a = {Who::Kind::leader};
       if (blow.kind == StepKind::cut) blow.b = {Who::Kind::servers};
       if (blow.kind == StepKind::crash) blow.crash = CrashKind::machine_lost;

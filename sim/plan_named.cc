@@ -85,6 +85,9 @@ constexpr Named kPlans[] = {
     {"slots", nullptr,
      "at 500ms add-server\nat 1s add-server\nat 2s create-slot 3\nat 3s create-slot 4\n"
      "at 6s empty-slot 0\nat 8s delete-slot 4\n"},
+    {"snapshot-crawls", nullptr,
+     "history 200\nsnapshot 30000\nretain 20\nat 500ms for 4s kill s3\n"
+     "at 4500ms for 6s flap s3 <> servers 150ms\nat 4500ms for 6s slow s3 <> servers 60000\n"},
     {"overload", nullptr, "at 1s burst leader 5000\nat 3s burst s2 5000\nat 5s burst s3 5000\n"},
     {"full-disks", nullptr, "at 1s for 4s full s1 100000\nat 6s for 4s full servers 100000\n"},
 };
