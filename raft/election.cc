@@ -96,6 +96,13 @@ void Core::on_election_tick(Output& out) {
     if (role_ == Role::candidate && now_us_ >= vote_retry_us_) ask_votes();
     return;
   }
+  // What the leader has said meanwhile is heard after this: the loop serves timers first.
+  const bool late = now_us_ - election_deadline_us_ > kLateTickUs;
+  if (late && role_ == Role::follower && !leader_.none()) {
+    PROBE("raft: a late timer was no silence of the leader");
+    election_deadline_us_ = now_us_ + kLateGraceUs;
+    return;
+  }
   arm_election_timer();
   become_follower();
   forget_leader();

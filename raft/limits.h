@@ -18,6 +18,8 @@ constexpr uint64_t kCandidateRankUs = 5'000;    ///< a candidate waits so long f
 constexpr uint64_t kCandidateGraceUs = 50'000;  ///< who told one to stand waits so long for it
 constexpr uint64_t kTransferUsMax = 700'000;    ///< then a transfer is given up (3.10)
 constexpr uint64_t kStallUs = 200'000;          ///< a gap between steps that is our own stall
+constexpr uint64_t kLateTickUs = 50'000;        ///< a timer so late is our own stall, which hides
+constexpr uint64_t kLateGraceUs = 100'000;      ///< what has come: it is given time to be heard
 constexpr uint64_t kReluctantTimeouts = 3;      ///< of no leader, before a never-lead member stands
 constexpr uint64_t kStepDownRestUs =
     2'100'000;  ///< who was told to step down does not stand so long

@@ -130,7 +130,6 @@ TEST(ProofOfDeath, QuestionsThatWaitAreBounded) {
 
 TEST(ProofOfDeath, IsNotSpokenOfOnceAnotherLeads) {
   const auto proof_in_next_question = [](Member& some) {
-    some.wait(kElectionTimeoutMaxUs);
     return said<RequestVote>(some.tick_next(), 1).at(0).gone;
   };
   Member follows = follower_of_two(3, 0);

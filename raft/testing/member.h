@@ -105,6 +105,7 @@ class Member {
   void elect(const std::vector<size_t>& voters) {
     wait(2 * kElectionTimeoutMaxUs);
     tick();
+    if (core_.role() == Role::follower) tick_next();  // that was late; now it is silence
     for (const size_t n : voters) hear(n, grant(true));
     persist();
     for (const size_t n : voters) hear(n, grant(false));
