@@ -157,6 +157,8 @@ struct Output {
   bool settle = false;
   /// The leader contradicts what was committed here: disks were lost or mixed up. Stop the server.
   std::optional<Error> fatal;
+  bool rolled_back = false;  ///< with it: this disk must never be used again, as it has lost votes
+                             ///< and entries that others count on
 
   uint64_t next_deadline_us = 0;  ///< step with Tick at this time; 0: no need
 };

@@ -97,6 +97,7 @@ bool Core::hear_leader(const Process& from, const LeaderHead& head) {
 bool Core::was_rolled_back(const LeaderHead& head, Output& out) {
   if (trust_ != LogTrust::sound || head.acknowledged <= last_index()) return false;
   PROBE("raft: a disk was found to be rolled back");
+  out.rolled_back = true;
   out.fatal = Error{.code = Code::conflict,
                     .message = "this server, " + self_.to_string() + ", has acknowledged entry " +
                                std::to_string(head.acknowledged.value()) + " to the leader " +

@@ -144,6 +144,7 @@ TEST(Follower, WhoseDiskWasRolledBackStops) {
     heartbeat.head.acknowledged = Index(4);
     const Output out = three.hear(1, heartbeat);
     EXPECT_EQ(out.fatal.has_value(), !doubtful) << "a log in doubt knows why";
+    EXPECT_EQ(out.rolled_back, !doubtful);
     if (out.fatal) {
       EXPECT_EQ(said<AppendReply>(out, 1).size(), 0U);
     }

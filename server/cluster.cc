@@ -207,7 +207,16 @@ void Cluster::on_gone(const Identity& identity, Incarnation incarnation) {
   replica_->on_gone(identity, incarnation);
 }
 
-void Cluster::on_fatal(const Error& error) { host_.on_cluster_fatal(error); }
+// Started again, it might vote before a leader tells it what it has lost. The disk may hold the
+// loop up here: this server ends.
+void Cluster::on_fatal(const Error& error, bool rolled_back) {
+  if (rolled_back) {
+    if (auto barred = storage::bar_directory(parts_.disk, error.message); !barred) {
+      logger_.error("directory_not_barred", {{"error", std::string_view(barred.error().message)}});
+    }
+  }
+  host_.on_cluster_fatal(error);
+}
 
 void Cluster::on_peers_changed() {
   update_standbys();

@@ -128,12 +128,13 @@ class Cluster final : private ReplicaHost,
 
   // ReplicaHost
   void post(const Identity& to, bool bulk, std::string payload) override;
-  void on_fatal(const Error& error) override;
+  void on_fatal(const Error& error, bool rolled_back) override;
   void on_cluster_changed() override;
   void on_fetch_snapshot(const raft::FetchSnapshot& wanted) override;
   void on_snapshot_wanted() override;
   void on_digest(const core::Digests& digests) override;
-  // MeshEvents; on_fatal is ReplicaHost's as well.
+  // MeshEvents.
+  void on_fatal(const Error& error) override { on_fatal(error, false); }
   void on_message(const Identity& from, Incarnation incarnation, transport::Channel channel,
                   std::string_view payload) override;
   void on_gone(const Identity& identity, Incarnation incarnation) override;

@@ -76,7 +76,7 @@ void Replica::handle(const raft::Output& out) {
   if (out.fetch_snapshot) host_.on_fetch_snapshot(*out.fetch_snapshot);
   if (out.snapshot_wanted) host_.on_snapshot_wanted();
   if (out.fatal) {
-    die(*out.fatal);
+    die(*out.fatal, out.rolled_back);
     return;
   }
   arm_tick(out.next_deadline_us);
@@ -497,12 +497,12 @@ void Replica::give_up_all(const Error& why) {
   tell();
 }
 
-void Replica::die(const Error& error) {
+void Replica::die(const Error& error, bool rolled_back) {
   if (std::exchange(dead_, true)) return;
   logger_.error("replica_dead", {{"error", std::string_view(error.message)}});
   proposals_.clear();
   give_up_all(error);
-  host_.on_fatal(error);
+  host_.on_fatal(error, rolled_back);
 }
 
 }  // namespace doozer::server

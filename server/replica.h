@@ -40,7 +40,8 @@ class ReplicaHost {
   /// To be sent at the end of this turn; may be lost. `bulk`: of no hurry, or large.
   virtual void post(const Identity& to, bool bulk, std::string payload) = 0;
   /// Called once, when the log is dead or an entry cannot be applied: the server must stop.
-  virtual void on_fatal(const Error& error) = 0;
+  /// `rolled_back`: the data directory must never be used again.
+  virtual void on_fatal(const Error& error, bool rolled_back) = 0;
   /// Role, term, leader or configuration are others than before.
   virtual void on_cluster_changed() = 0;
   /// The leader has cut the log that this server lacks: a snapshot at or above the index is needed.
@@ -159,7 +160,7 @@ class Replica {
   void arm_give_up_timer();
   void arm_retry_timer();
   void set_retry_timer();
-  void die(const Error& error);
+  void die(const Error& error, bool rolled_back = false);
 
   // Fixed after construction.
   env::Clock& clock_;

@@ -96,7 +96,7 @@ class Node final : private ReplicaHost {
       replica_->on_forward_ack(from, *ack);
     }
   }
-  void on_fatal(const Error& error) override { FAIL() << error.message; }
+  void on_fatal(const Error& error, bool /*rolled_back*/) override { FAIL() << error.message; }
   void on_cluster_changed() override {}
   void on_fetch_snapshot(const raft::FetchSnapshot&) override {}
   void on_snapshot_wanted() override {}

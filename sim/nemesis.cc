@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "storage/identity_file.h"
 
 namespace doozer::sim {
 namespace {
@@ -85,14 +86,47 @@ void Nemesis::heal() {
   world_.network().heal(world_.now_us());
   for (uint64_t number = 1; number <= world_.size(); ++number) {
     world_.host(number).trouble() = {};
-    if (!lost_.contains(number)) continue;
-    world_.hold(number);
-    world_.kill(number);
-    world_.host(number).wipe();
-    world_.release(number);
+    if (must_be_wiped(number)) start_empty(number);
   }
   outcasts_.clear();
   lost_.clear();
+  copies_.clear();
+}
+
+void Nemesis::tend() {
+  for (uint64_t number = 1; number <= world_.size(); ++number) {
+    if (barred(number)) start_empty(number);
+  }
+}
+
+void Nemesis::start_empty(uint64_t number) {
+  world_.hold(number);
+  world_.kill(number);
+  world_.host(number).wipe();
+  world_.release(number);
+}
+
+// Of a disk and its copy, the one that was believed last is kept: it may hold what the other lacks.
+bool Nemesis::must_be_wiped(uint64_t number) {
+  if (barred(number)) return true;
+  for (const auto& [copy, source] : copies_) {
+    const bool keeps_copy = barred(source) || starts(copy) > starts(source);
+    if (number == copy || number == source) return (number == copy) != keeps_copy;
+  }
+  return lost_.contains(number);
+}
+
+/// How often the identity on this disk was started, as far as the disk knows.
+uint64_t Nemesis::starts(uint64_t number) {
+  Host& host = world_.host(number);
+  if (host.disk_crashed()) return 0;
+  const auto incarnation = storage::read_incarnation(host.disk());
+  return incarnation && *incarnation ? (*incarnation)->value() : 0;
+}
+
+bool Nemesis::barred(uint64_t number) {
+  Host& host = world_.host(number);
+  return !host.disk_crashed() && host.disk().exists("barred").value_or(false);
 }
 
 std::vector<uint64_t> Nemesis::servers_of(const Who& who) const {
@@ -300,6 +334,7 @@ void Nemesis::take_copy(const std::vector<uint64_t>& sources, uint64_t number) {
   outcasts_.insert(number);
   outcasts_.insert(sources.front());
   lost_.insert(number);
+  copies_[number] = sources.front();
 }
 
 // --- By clients

@@ -33,6 +33,9 @@ class Nemesis {
   void schedule();
   /// Ends whatever lasts. Machines whose disk must not come back get an empty one.
   void heal();
+  /// What a person does once it is over: a server that says that its disk must not be used starts
+  /// with an empty one.
+  void tend();
 
   /// What may come of servers: the first two concern it until the heal.
   bool full(uint64_t number) const { return full_.contains(number); }
@@ -65,6 +68,10 @@ class Nemesis {
   void refresh(const std::set<PathKey>& paths);
   std::vector<std::string> hosts_of(const Who& who) const;
   std::vector<uint64_t> servers_of(const Who& who) const;
+  void start_empty(uint64_t number);
+  bool must_be_wiped(uint64_t number);
+  uint64_t starts(uint64_t number);
+  bool barred(uint64_t number);
 
   ClusterWorld& world_;
   Roles roles_;
@@ -75,7 +82,8 @@ class Nemesis {
   std::map<uint64_t, PathStep> path_steps_;
   std::set<uint64_t> full_;
   std::set<uint64_t> outcasts_;
-  std::set<uint64_t> lost_;  ///< outcasts whose disk must not stay
+  std::set<uint64_t> lost_;              ///< outcasts whose disk must not stay
+  std::map<uint64_t, uint64_t> copies_;  ///< whose disk is a copy of whose
   std::vector<std::unique_ptr<RawClient>> admins_;
 };
 

@@ -80,6 +80,9 @@ constexpr Named kPlans[] = {
     {"replaced", nullptr, "at 500ms add-server\nat 2s kill s2\n"},
     {"empty-disk", nullptr, "at 500ms add-server\nat 2s for 2s wipe s2\n"},
     {"rolled-back-disk", nullptr, "at 1s save s2\nat 4s for 500ms rollback s2\n"},
+    {"rolled-back-voter", nullptr,
+     "at 500ms save s3\nat 2s for 1s cut s2 <> servers\nat 2800ms for 100ms rollback s3\n"
+     "at 2990ms for 4s kill leader\n"},
     {"copied-disk", nullptr, "at 2s for 500ms copy s1 s2\n"},
     {"wrong-cluster", nullptr, "at 2s for 5s foreign s2\n"},
     {"slots", nullptr,

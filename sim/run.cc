@@ -91,6 +91,7 @@ class Run {
   std::unique_ptr<Liveness> liveness_;
   WorkloadStatistics told_;
   uint64_t told_leader_ = 0;
+  bool healed_ = false;
   RunResult result_;
 };
 
@@ -135,6 +136,7 @@ void Run::begin_work() {
 
 /// Once in a while: what was promised, and who leads.
 void Run::look() {
+  if (healed_) nemesis_.tend();
   for (const std::string& broken : replicas_.take_complaints()) fail(broken);
   if (const std::string broken = liveness_->judge(); !broken.empty()) fail(broken);
   const uint64_t leader = leader_of(world_);
@@ -179,6 +181,7 @@ void Run::hurt() {
 void Run::heal() {
   timeline_.say(world_.now_us(), "plan", "everything heals");
   nemesis_.heal();
+  healed_ = true;
   const uint64_t healed_us = world_.now_us();
   watch_for(kServiceBoundUs + kLookUs);
   for (uint64_t number = 1; number <= world_.size() && result_.failures.empty(); ++number) {

@@ -48,6 +48,9 @@ bool ever_opened(const Traces& traces) {
   return traces.incarnation || traces.snapshot || traces.segment_max > 1;
 }
 
+constexpr std::string_view kBarredFile = "barred";
+constexpr size_t kBarredBytesMax = 4 * kKiB;
+
 DirectoryReport broken(std::string detail) {
   return {.state = DirectoryState::broken, .detail = std::move(detail)};
 }
@@ -60,6 +63,11 @@ Result<DirectoryReport> inspect_directory(env::Disk& disk) {
     if (!ever_opened(traces)) return DirectoryReport{};
     return broken("the file \"identity\" is missing, but log, snapshots or incarnation are there");
   }
+  TRY_ASSIGN(const bool barred, disk.exists(kBarredFile));
+  if (barred) {
+    TRY_ASSIGN(const std::string why, env::read_file(disk, kBarredFile, kBarredBytesMax));
+    return broken("the file \"barred\" says: " + why);
+  }
   const auto owner = read_identity(disk);
   if (!owner && owner.error().code == Code::io_error) return fail(owner.error());
   if (!owner) return broken(owner.error().message);
@@ -70,6 +78,10 @@ Result<DirectoryReport> inspect_directory(env::Disk& disk) {
     return broken("the file \"incarnation\" is missing");
   }
   return DirectoryReport{.state = DirectoryState::initialized, .detail = {}};
+}
+
+Result<void> bar_directory(env::Disk& disk, std::string_view why) {
+  return env::replace_file(disk, "", kBarredFile, std::string(why.substr(0, kBarredBytesMax)));
 }
 
 Result<void> Storage::create(env::Disk& disk, const Ownership& owner,

@@ -74,6 +74,8 @@ TEST(Directory, StatesAreSeenWithoutTouchingAnything) {
        DirectoryState::broken, "holds no segment"},
       {"incarnation gone", [](sim::SimDisk& disk) { ASSERT_TRUE(disk.remove("incarnation")); },
        DirectoryState::broken, "the file \"incarnation\" is missing"},
+      {"barred", [](sim::SimDisk& disk) { ASSERT_TRUE(bar_directory(disk, "it was rolled back")); },
+       DirectoryState::broken, "the file \"barred\" says: it was rolled back"},
       {"all gone but a lock",
        [](sim::SimDisk& disk) {
          const auto names = *disk.list("log");

@@ -75,6 +75,8 @@ struct DirectoryReport {
   std::string detail;  ///< for `broken`: which file, what is wrong
 };
 Result<DirectoryReport> inspect_directory(env::Disk& disk);
+/// From now on the directory is `broken`, and says why. Blocking. Errors: io_error, no_space.
+Result<void> bar_directory(env::Disk& disk, std::string_view why);
 
 using raft::ConfigurationAt;
 
