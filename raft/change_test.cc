@@ -8,19 +8,10 @@
 namespace doozer::raft {
 namespace {
 
-/// Server 1 of three, leader of term 2, its noop (2) committed and everywhere.
-Member leader() {
-  Member one(options_of(1, voters_to(3)));
-  one.elect({2});
-  one.acknowledge(2);
-  one.acknowledge(3);
-  return one;
-}
-
 ChangeVoters change_to(const std::vector<size_t>& voters) { return {voters_of(voters).voters}; }
 
 TEST(Change, TheJointConfigurationIsInForceFromItsAppendOn) {  // 4.1, 4.3
-  Member one = leader();
+  Member one = settled_leader();
   const Output out = one.step(change_to({1, 4, 5}));
   EXPECT_EQ(out.accepted_first, Index(3));
   EXPECT_EQ(one.core().configuration(), voters_of({1, 4, 5}, {1, 2, 3}));
@@ -33,7 +24,7 @@ TEST(Change, TheJointConfigurationIsInForceFromItsAppendOn) {  // 4.1, 4.3
 }
 
 TEST(Change, BothSetsMustHoldTheJointEntry) {  // 4.3
-  Member one = leader();
+  Member one = settled_leader();
   one.step(change_to({1, 4, 5}));
   one.persist();
   EXPECT_EQ(one.acknowledge(2).apply_to, Index(2)) << "1 and 2 of the old, only 1 of the new";
@@ -42,7 +33,7 @@ TEST(Change, BothSetsMustHoldTheJointEntry) {  // 4.3
 }
 
 TEST(Change, TheNewConfigurationFollowsOnceTheJointOneIsCommitted) {  // 4.3
-  Member one = leader();
+  Member one = settled_leader();
   one.step(change_to({1, 4, 5}));
   one.persist();
   EXPECT_EQ(one.core().last_index(), Index(3));
@@ -71,13 +62,13 @@ TEST(Change, OneAtATimeAndOnlyWhatMakesSense) {  // 4.1
                         {{server_id(1), server_id(1)}, Code::bad_argument},
                         {too_many, Code::bad_argument}};
   for (const Case& c : cases) {
-    Member one = leader();
+    Member one = settled_leader();
     const Output out = one.step(ChangeVoters{c.voters});
     EXPECT_TRUE(out.refused);
     EXPECT_EQ(out.reason.code, c.code) << out.reason.message;
     EXPECT_EQ(one.core().last_index(), Index(2));
   }
-  Member one = leader();
+  Member one = settled_leader();
   EXPECT_FALSE(one.step(change_to({1, 2})).refused);
   EXPECT_EQ(one.step(change_to({1, 2, 3, 4})).reason.code, Code::busy);
   Member three(options_of(3, voters_to(3)));
@@ -137,7 +128,7 @@ TEST(Change, TruncationRevertsAConfiguration) {  // 4.1
 }
 
 TEST(Change, ALeaderThatIsRemovedGoesOnUntilThatIsCommittedAndCountsNotItself) {  // 4.2.2
-  Member one = leader();
+  Member one = settled_leader();
   one.step(change_to({2, 3, 4}));
   one.persist();
   one.acknowledge(2);
@@ -187,7 +178,7 @@ TEST(Change, AClusterOfOneGrows) {  // 4.3
 }
 
 TEST(Change, StandbysGetTheLogAndDoNotCount) {  // 4.2.1
-  Member one = leader();
+  Member one = settled_leader();
   const Output out = one.step(SetStandbys{{server_id(4)}});
   EXPECT_EQ(said<AppendRange>(out, 4).size(), 1U);
   one.propose("a");
@@ -200,7 +191,7 @@ TEST(Change, StandbysGetTheLogAndDoNotCount) {  // 4.2.1
 }
 
 TEST(Change, TheNewConfigurationDoesNotFollowWhatCommitsBeforeTheJointOne) {  // 4.3
-  Member one = leader();
+  Member one = settled_leader();
   one.propose("a");  // entry 3
   one.step(change_to({1, 4, 5}));
   one.persist();
@@ -212,7 +203,7 @@ TEST(Change, TheNewConfigurationDoesNotFollowWhatCommitsBeforeTheJointOne) {  //
 }
 
 TEST(Change, NoneWhileTheNewConfigurationIsNotCommitted) {  // 4.1
-  Member one = leader();
+  Member one = settled_leader();
   one.step(change_to({1, 2}));
   one.persist();
   one.acknowledge(2);
@@ -224,7 +215,7 @@ TEST(Change, NoneWhileTheNewConfigurationIsNotCommitted) {  // 4.1
 }
 
 TEST(Change, OldConfigurationsAreForgotten) {  // a bounded buffer
-  Member one = leader();
+  Member one = settled_leader();
   for (int i = 0; i < 6; ++i) {
     ASSERT_FALSE(one.step(i % 2 == 0 ? change_to({1, 2}) : change_to({1, 2, 3})).refused);
     for (int step = 0; step < 2; ++step) {

@@ -9,17 +9,10 @@
 namespace doozer::raft {
 namespace {
 
-/// Server 1 of three, leader of term 2 (or one above its log's), heard of by 2 in this term.
-Member leader(const std::vector<uint64_t>& terms = {}) {
-  Member one(options_of(1, voters_to(3), terms));
-  one.elect({2});
-  return one;
-}
-
 const Progress& peer(Member& one, size_t n) { return *one.core().progress(server_id(n)); }
 
 TEST(Leader, ProbesUntilItAgreesAndThenSendsAhead) {  // 10.2.1
-  Member one = leader();
+  Member one = leader_of_three();
   EXPECT_EQ(peer(one, 2).state, Progress::State::probe);
   EXPECT_TRUE(said<AppendRange>(one.propose("a"), 2).empty()) << "the probe is under way";
   const auto rest = said<AppendRange>(one.acknowledge(2, 2), 2);
@@ -33,7 +26,7 @@ TEST(Leader, ProbesUntilItAgreesAndThenSendsAhead) {  // 10.2.1
 }
 
 TEST(Leader, ASilentPeerCostsOneProbeAHeartbeatAndNoLoad) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.propose("a");
   for (int i = 0; i < 5; ++i) {
@@ -45,7 +38,7 @@ TEST(Leader, ASilentPeerCostsOneProbeAHeartbeatAndNoLoad) {
 }
 
 TEST(Leader, WhatIsUnderWayToOnePeerIsBounded) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.acknowledge(3);
   uint64_t sent = 0;
@@ -59,7 +52,7 @@ TEST(Leader, WhatIsUnderWayToOnePeerIsBounded) {
   ASSERT_EQ(rest.size(), 1U);
   EXPECT_EQ(rest[0].count, 50U) << "what gathered goes in one message";
 
-  Member two = leader();
+  Member two = leader_of_three();
   two.acknowledge(3);
   uint64_t bytes = 0;
   for (size_t i = 0; i < 200; ++i) {
@@ -72,7 +65,7 @@ TEST(Leader, WhatIsUnderWayToOnePeerIsBounded) {
 }
 
 TEST(Leader, AMessageIsBoundedAndALargerEntryGoesAlone) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(3);
   Propose batch;
   for (const size_t size : {40'000U, 20'000U, 20'000U, 70'000U, 10U}) {
@@ -96,7 +89,7 @@ TEST(Leader, AMessageIsBoundedAndALargerEntryGoesAlone) {
 }
 
 TEST(Leader, ALargeAppendUnderWayIsNotTakenForLost) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.acknowledge(3);
   one.propose(std::string(2 * kAppendBytesMax, 'x'));  // entry 3
@@ -118,7 +111,7 @@ TEST(Leader, ALargeAppendUnderWayIsNotTakenForLost) {
 }
 
 TEST(Leader, AnOldAnswerDoesNotEndAProbe) {  // loss, doubling, delay
-  Member one = leader({1, 1, 1});            // noop 5/2
+  Member one = leader_of_three({1, 1, 1});   // noop 5/2
   one.acknowledge(3, 1);
   EXPECT_EQ(peer(one, 3).state, Progress::State::probe) << "it agreed to less than what is asked";
   const AppendReply rejection{.term = Term(2),
@@ -134,7 +127,7 @@ TEST(Leader, AnOldAnswerDoesNotEndAProbe) {  // loss, doubling, delay
 }
 
 TEST(Leader, ALostAppendIsFoundByTheNextHeartbeat) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.acknowledge(3);
   one.propose("lost");  // entry 3
@@ -156,7 +149,7 @@ TEST(Leader, ALostAppendIsFoundByTheNextHeartbeat) {
 
 // A busy leader sends small ones behind the large one all the time, by the same connection.
 TEST(Leader, ALostLargeAppendIsFoundThoughMoreIsSentBehindIt) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.acknowledge(3);
   one.propose(std::string(2 * kAppendBytesMax, 'x'));  // entry 3, lost on its way to server 3
@@ -182,7 +175,7 @@ TEST(Leader, ALostLargeAppendIsFoundThoughMoreIsSentBehindIt) {
 
 // As long as something arrives, what is behind it is on its way.
 TEST(Leader, LargeAppendsThatArriveSlowlyAreNotTakenForLost) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.acknowledge(3);
   for (size_t i = 0; i < 4; ++i) one.propose(std::string(2 * kAppendBytesMax, 'x'));  // 3 to 6

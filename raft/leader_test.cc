@@ -11,17 +11,10 @@
 namespace doozer::raft {
 namespace {
 
-/// Server 1 of three, leader of term 2 (or one above its log's), heard of by 2 in this term.
-Member leader(const std::vector<uint64_t>& terms = {}) {
-  Member one(options_of(1, voters_to(3), terms));
-  one.elect({2});
-  return one;
-}
-
 const Progress& peer(Member& one, size_t n) { return *one.core().progress(server_id(n)); }
 
 TEST(Leader, AppendsInParallelWithSending) {  // 10.2.1
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   const Output out = one.propose("a");
   EXPECT_EQ(out.accepted_first, Index(3));
@@ -31,7 +24,7 @@ TEST(Leader, AppendsInParallelWithSending) {  // 10.2.1
 }
 
 TEST(Leader, CommitsWhatAMajorityHoldsDurably) {  // 3.5, 10.2.1
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   EXPECT_EQ(one.core().commit(), Index(2));
   one.propose("a");
@@ -43,7 +36,7 @@ TEST(Leader, CommitsWhatAMajorityHoldsDurably) {  // 3.5, 10.2.1
 }
 
 TEST(Leader, MayCommitWithoutItsOwnDisk) {  // 10.2.1
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.acknowledge(3);
   one.propose("a");
@@ -53,13 +46,13 @@ TEST(Leader, MayCommitWithoutItsOwnDisk) {  // 10.2.1
 }
 
 TEST(Leader, CommitsNoEntryOfAFormerTermByCounting) {  // 3.6.2, figure 3.7
-  Member one = leader({2, 2});  // 3/2 is the last one; leads term 3, noop 4/3
+  Member one = leader_of_three({2, 2});  // 3/2 is the last one; leads term 3, noop 4/3
   EXPECT_EQ(one.acknowledge(2, 3).apply_to, Index(1)) << "3/2 is on a majority";
   EXPECT_EQ(one.acknowledge(2, 4).apply_to, Index(4)) << "with an entry of its own term all are";
 }
 
 TEST(Leader, TellsTheNewCommitIndexAtOnce) {  // design 6: origins of writes apply soon
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.acknowledge(3);
   one.propose("a");
@@ -75,7 +68,7 @@ TEST(Leader, TellsTheNewCommitIndexAtOnce) {  // design 6: origins of writes app
 }
 
 TEST(Leader, SendsHeartbeats) {  // 3.4, 6.2
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(2);
   one.acknowledge(3);
   const uint64_t round = said<AppendRange>(one.tick_next(), 2).at(0).head.round;
@@ -87,7 +80,7 @@ TEST(Leader, SendsHeartbeats) {  // 3.4, 6.2
 }
 
 TEST(Leader, AnOldRejectionMovesNothing) {  // 3.5: loss, doubling, delay
-  Member one = leader({1, 1, 1});           // noop 5/2
+  Member one = leader_of_three({1, 1, 1});  // noop 5/2
   one.acknowledge(3, 5);
   AppendReply old{.term = Term(2),
                   .match = Index(0),
@@ -106,14 +99,14 @@ TEST(Leader, AnOldRejectionMovesNothing) {  // 3.5: loss, doubling, delay
 }
 
 TEST(Leader, AnOldAcknowledgementMovesNothingBack) {
-  Member one = leader({1, 1, 1});
+  Member one = leader_of_three({1, 1, 1});
   one.acknowledge(3, 5);
   one.acknowledge(3, 3);
   EXPECT_EQ(peer(one, 3).match, Index(5));
 }
 
 TEST(Leader, AnswersOfFormerTermsAndLivesDoNotCount) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.hear(
       3,
       AppendReply{
@@ -135,7 +128,7 @@ TEST(Leader, AnswersOfFormerTermsAndLivesDoNotCount) {
 }
 
 TEST(Leader, ANewLifeOfAPeerIsAskedFromTheStart) {  // design 5: it may have lost what it promised
-  Member one = leader();
+  Member one = leader_of_three();
   one.acknowledge(3);
   EXPECT_EQ(peer(one, 3).match, Index(2));
   const Output out = one.hear(3,
@@ -162,7 +155,7 @@ TEST(Leader, ANewLifeOfAPeerIsAskedFromTheStart) {  // design 5: it may have los
 }
 
 TEST(Leader, KnowsSinceWhenAPeerIsSilent) {  // design 7
-  Member one = leader();
+  Member one = leader_of_three();
   EXPECT_LT(peer(one, 3).silent_since_us, one.now_us() + 1);
   one.wait(1'000);
   one.acknowledge(3);
@@ -171,7 +164,7 @@ TEST(Leader, KnowsSinceWhenAPeerIsSilent) {  // design 7
 }
 
 TEST(Leader, NobodyCanAgreeToWhatWasNeverSent) {
-  Member one = leader();
+  Member one = leader_of_three();
   one.hear(
       3, AppendReply{
              .term = Term(2), .accepted = true, .match = Index(2), .agreed = Index(1), .round = 1});
@@ -184,7 +177,7 @@ TEST(Leader, NobodyCanAgreeToWhatWasNeverSent) {
 }
 
 TEST(Leader, RefusesWhatItCannotHold) {  // every buffer has a limit
-  Member one = leader();
+  Member one = leader_of_three();
   const std::string large(kCommandBytesMax, 'x');
   Output out;
   for (int i = 0; i < 20 && !out.refused; ++i) out = one.propose(large);

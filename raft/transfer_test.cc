@@ -8,17 +8,8 @@
 namespace doozer::raft {
 namespace {
 
-/// Server 1 of three, leader of term 2, its noop (2) committed and everywhere.
-Member leader() {
-  Member one(options_of(1, voters_to(3)));
-  one.elect({2});
-  one.acknowledge(2);
-  one.acknowledge(3);
-  return one;
-}
-
 TEST(Transfer, TheTargetIsToldOnceItHasEverything) {  // 3.10
-  Member one = leader();
+  Member one = settled_leader();
   one.propose("a");
   one.persist();
   const Output begun = one.step(TransferLeadership{server_id(2)});
@@ -31,7 +22,7 @@ TEST(Transfer, TheTargetIsToldOnceItHasEverything) {  // 3.10
 }
 
 TEST(Transfer, IsGivenUpAfterAnElectionTimeout) {  // 3.10
-  Member one = leader();
+  Member one = settled_leader();
   one.step(TransferLeadership{server_id(2)});
   const uint64_t begun = one.now_us();
   while (one.core().transferring()) {
@@ -43,13 +34,13 @@ TEST(Transfer, IsGivenUpAfterAnElectionTimeout) {  // 3.10
 }
 
 TEST(Transfer, ChoosesTheBestOrRefuses) {
-  Member one = leader();
+  Member one = settled_leader();
   one.propose("a");
   one.acknowledge(3);
   one.step(TransferLeadership{});
   EXPECT_EQ(said<TimeoutNow>(one.persist(), 3).size() + said<TimeoutNow>(one.tick_next(), 3).size(),
             1U);
-  Member two = leader();
+  Member two = settled_leader();
   EXPECT_EQ(two.step(TransferLeadership{server_id(9)}).reason.code, Code::not_found);
   EXPECT_EQ(two.step(TransferLeadership{server_id(1)}).reason.code, Code::not_found);
   two.wait(2 * kElectionTimeoutMaxUs);
@@ -84,7 +75,7 @@ TEST(Transfer, ASecondTimeoutNowIsOfATermThatIsOver) {  // 3.10: doubled by the 
 }
 
 TEST(Transfer, WhoMustNotLeadHandsOver) {  // design 4
-  Member one = leader();
+  Member one = settled_leader();
   one.step(SetLeadable{.leadable = false, .last_resort = true});
   EXPECT_TRUE(one.core().transferring());
   CoreOptions options = options_of(1, voters_to(3));
@@ -102,7 +93,7 @@ TEST(Transfer, WhoMustNotLeadHandsOver) {  // design 4
 }
 
 TEST(Transfer, NobodyHandsOverToWhoWouldRatherNotLead) {  // design 4
-  Member one = leader();
+  Member one = settled_leader();
   AppendReply unwilling{.term = Term(2),
                         .accepted = true,
                         .willing = false,
@@ -118,7 +109,7 @@ TEST(Transfer, NobodyHandsOverToWhoWouldRatherNotLead) {  // design 4
 }
 
 TEST(StepDown, LeavesAtOnceAndRests) {
-  Member one = leader();
+  Member one = settled_leader();
   const Output out = one.step(StepDown{});
   EXPECT_EQ(one.core().role(), Role::follower);
   EXPECT_EQ(said<TimeoutNow>(out, 2).size(), 1U);
@@ -162,7 +153,7 @@ TEST(Transfer, OnlyAVoterThatIsFitAndFollowsMayBeNamed) {  // 3.10
     one.hear(2, c.answer);
     EXPECT_EQ(one.step(TransferLeadership{server_id(2)}).refused, !c.good) << c.what;
   }
-  Member looks_for_agreement = leader();
+  Member looks_for_agreement = settled_leader();
   looks_for_agreement.propose("a");
   looks_for_agreement.hear(2, AppendReply{.term = Term(2),
                                           .match = Index(2),
@@ -170,18 +161,18 @@ TEST(Transfer, OnlyAVoterThatIsFitAndFollowsMayBeNamed) {  // 3.10
                                           .rejected = Index(3),
                                           .hint = {.index = Index(2), .term = Term(2)}});
   EXPECT_TRUE(looks_for_agreement.step(TransferLeadership{server_id(2)}).refused);
-  Member standby = leader();
+  Member standby = settled_leader();
   standby.step(SetStandbys{{server_id(4)}});
   standby.acknowledge(4);
   ASSERT_EQ(standby.core().progress(server_id(4))->match, Index(2));
   EXPECT_TRUE(standby.step(TransferLeadership{server_id(4)}).refused);
-  Member silent = leader();
+  Member silent = settled_leader();
   silent.wait(kElectionTimeoutMinUs);
   EXPECT_TRUE(silent.step(TransferLeadership{server_id(2)}).refused);
 }
 
 TEST(Transfer, NoChangeIsBegunMeanwhile) {
-  Member one = leader();
+  Member one = settled_leader();
   ASSERT_FALSE(one.step(TransferLeadership{server_id(2)}).refused);
   EXPECT_EQ(one.step(ChangeVoters{voters_of({1, 2}).voters}).reason.code, Code::busy);
 }

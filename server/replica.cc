@@ -189,8 +189,9 @@ void Replica::apply_some(uint64_t began_us) {
       break;
     }
   }
+  if (machine_->applied() == before) return;
   pace_.applied(clock_.now_us(), machine_->applied() - before, waiting());
-  if (machine_->applied() != before && machine_->applied() > core_.applied()) {
+  if (machine_->applied() > core_.applied()) {
     handle(step(raft::AppliedTo{machine_->applied()}));
   }
 }

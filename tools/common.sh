@@ -18,3 +18,11 @@ step() {
     exit "$status"
   fi
 }
+
+# copy_sources FOLDER: the files of the tree as they are now, with their times, so that what did not
+# change is not built again there.
+copy_sources() {
+  { git ls-files -z --cached --others --exclude-standard 2>/dev/null ||
+    find . \( -path ./build -o -path ./data -o -path ./.git \) -prune -o -type f -print0; } |
+    tar --null --files-from=- --ignore-failed-read -cf - 2>/dev/null | tar -xf - -C "$1"
+}

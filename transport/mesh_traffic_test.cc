@@ -6,7 +6,20 @@
 namespace doozer::transport {
 namespace {
 
-using MeshTraffic = MeshWorld;
+class MeshTraffic : public MeshWorld {
+ protected:
+  /// 0 - 1 - 2: the ends reach each other through the middle only.
+  void start_chain() {
+    only(3, {{0, 1}, {1, 2}});
+    for (size_t i = 0; i < 3; ++i) {
+      MeshOptions each = options(i);
+      each.seeds = {address(1)};
+      start(i, each);
+    }
+    ASSERT_TRUE(run_until([&] { return connected(3); }, 2'000'000));
+    run_for(1'000'000);
+  }
+};
 
 std::string pattern(size_t size, size_t salt) {
   std::string text(size, '\0');
@@ -15,14 +28,7 @@ std::string pattern(size_t size, size_t salt) {
 }
 
 TEST_F(MeshTraffic, MessagesOfAllSizesArriveWholeDirectlyAndByRelay) {
-  only(3, {{0, 1}, {1, 2}});
-  for (size_t i = 0; i < 3; ++i) {
-    MeshOptions each = options(i);
-    each.seeds = {address(1)};
-    start(i, each);
-  }
-  ASSERT_TRUE(run_until([&] { return connected(3); }, 2'000'000));
-  run_for(1'000'000);
+  ASSERT_NO_FATAL_FAILURE(start_chain());
   const size_t sizes[] = {
       0, 1, kPartBytesMax - 1, kPartBytesMax, kPartBytesMax + 1, 2 * kPartBytesMax, 700'000};
   for (const size_t size : sizes) {
@@ -98,14 +104,7 @@ TEST_F(MeshTraffic, WhatWaitedForALinkThatDiedGoesAnotherWay) {
 }
 
 TEST_F(MeshTraffic, ARelayBoundsEachPairAndDropsItsBulkFirst) {
-  only(3, {{0, 1}, {1, 2}});
-  for (size_t i = 0; i < 3; ++i) {
-    MeshOptions each = options(i);
-    each.seeds = {address(1)};
-    start(i, each);
-  }
-  ASSERT_TRUE(run_until([&] { return connected(3); }, 2'000'000));
-  run_for(1'000'000);
+  ASSERT_NO_FATAL_FAILURE(start_chain());
   hurts_.bytes_per_ms[{host(1), host(2)}] = 20'000;
   // More bulk than the relay may hold, then control, which must not be lost for it.
   for (int i = 0; i < 40; ++i) send(0, 2, pattern(60'000, 1), Channel::bulk);
@@ -119,14 +118,7 @@ TEST_F(MeshTraffic, ARelayBoundsEachPairAndDropsItsBulkFirst) {
 }
 
 TEST_F(MeshTraffic, ALargeMessageGetsThroughARelayWhoseNextLinkIsTheSlowerOne) {
-  only(3, {{0, 1}, {1, 2}});
-  for (size_t i = 0; i < 3; ++i) {
-    MeshOptions each = options(i);
-    each.seeds = {address(1)};
-    start(i, each);
-  }
-  ASSERT_TRUE(run_until([&] { return connected(3); }, 2'000'000));
-  run_for(1'000'000);
+  ASSERT_NO_FATAL_FAILURE(start_chain());
   hurts_.bytes_per_ms[{host(1), host(2)}] = 20'000;
   send(0, 2, pattern(8 * kMiB, 1), Channel::bulk);
   send(0, 2, pattern(kMiB / 2, 2), Channel::bulk);
@@ -145,14 +137,7 @@ TEST_F(MeshTraffic, AQueueThatIsFullDropsAndSaysSo) {
 }
 
 TEST_F(MeshTraffic, AMessageToAnOlderLifeIsDropped) {
-  only(3, {{0, 1}, {1, 2}});
-  for (size_t i = 0; i < 3; ++i) {
-    MeshOptions each = options(i);
-    each.seeds = {address(1)};
-    start(i, each);
-  }
-  ASSERT_TRUE(run_until([&] { return connected(3); }, 2'000'000));
-  run_for(1'000'000);
+  ASSERT_NO_FATAL_FAILURE(start_chain());
   // Server 0 hears nothing of the change for a while, and still speaks to the first life.
   block(1, 0);
   kill(2);

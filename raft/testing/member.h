@@ -145,6 +145,21 @@ std::vector<T> said(const Output& out, size_t n) {
   return found;
 }
 
+/// Server 1 of three, leader of term 2 (or one above its log's), heard of by 2 in this term.
+inline Member leader_of_three(const std::vector<uint64_t>& terms = {}) {
+  Member one(options_of(1, voters_to(3), terms));
+  one.elect({2});
+  return one;
+}
+
+/// The same, with its noop (2) committed and everywhere.
+inline Member settled_leader() {
+  Member one = leader_of_three();
+  one.acknowledge(2);
+  one.acknowledge(3);
+  return one;
+}
+
 /// The head of a message of the leader of `term`.
 inline LeaderHead head_of(uint64_t term, uint64_t commit = 0, uint64_t round = 1) {
   return {.term = Term(term),

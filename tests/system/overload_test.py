@@ -11,7 +11,7 @@ import doozer_system
 SECONDS = int(os.environ.get('DOOZER_OVERLOAD_SECONDS', '10'))
 # A write waits half a second behind others; a machine that is busy with other things gets ten times
 # as long.
-LATE_US = 5_000_000
+LATE_SECONDS = 5
 STATUS_SECONDS = 5
 
 
@@ -34,8 +34,13 @@ class Overload(doozer_cluster.ClusterTest):
         most = self.result(self.load(leader, '-n', '1024', seconds=2))['per_second']
         term = self.status(leader)['term']
         load = self.load(leader, '--rate', str(2 * most), seconds=SECONDS)
-        slowest = 0.0
+        slowest = latest = 0.0
         while load.poll() is None:
+            # Of a client of its own: the load itself may be late where it is slower than the servers.
+            begun = time.monotonic()
+            with leader.client() as c:
+                c.set('/probe', 'x', mode=doozer_cluster.TELL_MORE)
+            latest = max(latest, time.monotonic() - begun)
             for server in servers:
                 begun = time.monotonic()
                 self.status(server)
@@ -43,10 +48,10 @@ class Overload(doozer_cluster.ClusterTest):
             time.sleep(0.2)
         told = self.result(load)
         print('%d writes/s at most; at twice that %d/s done, %d refused, %d unknown, median %.0f ms, '
-              'p99 %.0f ms, longest %.0f ms; status in %.0f ms at most' %
+              'p99 %.0f ms, longest %.0f ms; another client waits %.0f ms at most, for status %.0f ms' %
               (most, told['per_second'], told['errors'], told['unknown'], told['p50_us'] / 1e3,
-               told['p99_us'] / 1e3, told['max_us'] / 1e3, slowest * 1e3))
-        self.assertLess(told['max_us'], LATE_US)
+               told['p99_us'] / 1e3, told['max_us'] / 1e3, latest * 1e3, slowest * 1e3))
+        self.assertLess(latest, LATE_SECONDS)
         self.assertLess(slowest, STATUS_SECONDS)
         self.assertGreater(told['per_second'], most / 20)
         self.assertGreater(told['errors'], 0)
