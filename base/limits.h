@@ -91,6 +91,8 @@ constexpr uint64_t kElectionTimeoutMaxUs = 700'000;
 constexpr uint64_t kNoQuorumStepDownUs = 1'500'000;
 constexpr uint64_t kLinkDownUs = 150'000;
 constexpr uint64_t kUnknownAfterUs = 2'000'000;
+/// Without a leader that a majority follows for so long, a server takes no write.
+constexpr uint64_t kReadOnlyAfterUs = 1'900'000;
 constexpr size_t kServersMax = 32;
 constexpr size_t kSlotsMax = 32;
 
@@ -106,6 +108,6 @@ static_assert(kSegmentBytesMin >= 16 * kKiB);
 static_assert(kSegmentBytes > kCommandBytesMax, "an entry fits into one segment");
 static_assert(kLinkDownUs * 2 < kElectionTimeoutMinUs);
 static_assert(kElectionTimeoutMaxUs * 2 <= kNoQuorumStepDownUs);
-static_assert(kNoQuorumStepDownUs < kUnknownAfterUs);
+static_assert(kNoQuorumStepDownUs < kReadOnlyAfterUs && kReadOnlyAfterUs < kUnknownAfterUs);
 
 }  // namespace doozer

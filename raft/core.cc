@@ -28,6 +28,7 @@ Core::Core(CoreOptions&& options)
       snapshot_(std::move(options.snapshot)) {
   for (Entry& entry : options.entries) log_.append(std::move(entry));
   verified_ = commit_;
+  followed_us_ = now_us_;
 }
 
 Core Core::make(CoreOptions options) {

@@ -112,6 +112,9 @@ class Core {
   const Progress* progress(const Identity& identity) const;
   /// When a majority was last heard to follow this leader; the present for a cluster of one.
   uint64_t quorum_confirmed_us() const;
+  /// For how long, at `now_us`, no majority is known to follow a leader that this server knows of.
+  /// Time in which it did not run itself does not count.
+  uint64_t forsaken_us(uint64_t now_us) const;
   /// False for a snapshot that would undo progress: ask right before replacing machine and log.
   bool wants_snapshot(const LogPosition& point) const;
 
@@ -285,6 +288,7 @@ class Core {
   // trust.cc
   void begin_doubt(LogTrust trust, Index doubtful_to);
   void hear_for_trust(const LeaderHead& head);
+  void hear_of_quorum(const LeaderHead& head);
   void settle_if_caught_up();
   bool two_voters() const;
   void settle();
@@ -327,6 +331,8 @@ class Core {
   // Volatile: elections.
   uint64_t election_deadline_us_ = 0;
   uint64_t heard_us_ = 0;  ///< from leader_
+  /// When a majority was last known to follow a leader that this server knew; the start counts too.
+  uint64_t followed_us_ = 0;
   uint64_t rest_until_us_ = 0;
   uint64_t vote_retry_us_ = 0;
   uint64_t timeouts_ = 0;  ///< since a leader was heard of

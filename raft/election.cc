@@ -199,6 +199,7 @@ void Core::become_leader(Output& out) {
   round_ = 0;
   round_sent_ = 0;
   led_since_us_ = now_us_;
+  followed_us_ = now_us_;
   term_first_ = last_index() + 1;
   refresh_peers();
   append(EntryKind::noop, {}, out);

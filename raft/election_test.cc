@@ -275,6 +275,46 @@ TEST(Election, ALeaderThatNobodyAnswersStepsDown) {  // 6.2
   EXPECT_LT(one.now_us(), answered + kNoQuorumStepDownUs + 2 * kHeartbeatUs);
 }
 
+TEST(Election, AServerKnowsForHowLongNoMajorityFollowsItsLeader) {
+  Member one = member(1);
+  EXPECT_EQ(one.core().forsaken_us(one.now_us()), 0U) << "the start counts as a leader's last word";
+  one.elect({2});
+  one.acknowledge(2);
+  const uint64_t answered = one.now_us();
+  Member three = member(3);
+  three.wait(one.now_us() - three.now_us());
+  // The leader does not know it at once, and says from heartbeat to heartbeat how old its majority
+  // is; then it steps down, and is heard of no more.
+  while (one.now_us() < answered + 3'000'000) {
+    const Output out = one.tick_next();
+    three.wait(one.now_us() - three.now_us());
+    for (const AppendRange& append : said<AppendRange>(out, 3)) {
+      three.hear(1, Append{.head = append.head, .prev = {}, .entries = {}});
+    }
+    three.tick();
+    for (Member* const server : {&one, &three}) {
+      const uint64_t told = server->core().forsaken_us(one.now_us());
+      EXPECT_LE(told, one.now_us() - answered);
+      EXPECT_GE(told + kHeartbeatUs + kQuorumAgeUs, one.now_us() - answered);
+    }
+  }
+  EXPECT_EQ(one.core().role(), Role::candidate);
+}
+
+TEST(Election, OwnAbsenceIsNotCountedAsNobodysLeading) {
+  Member two = member(2);
+  two.hear(1, append_after(1, 1, 1, {}));
+  const uint64_t heard = two.now_us();
+  EXPECT_EQ(two.core().forsaken_us(heard + 300'000), 300'000U);
+  EXPECT_EQ(two.core().forsaken_us(heard + 60'000'000), 0U);
+  // A cluster of one is always followed by its majority.
+  Member alone(options_of(1, voters_to(1)));
+  alone.tick();
+  alone.persist();
+  ASSERT_EQ(alone.core().role(), Role::leader);
+  EXPECT_EQ(alone.core().forsaken_us(alone.now_us() + 500'000), 0U);
+}
+
 TEST(Election, ALeaderDoesNotTakeItsOwnStallForTheSilenceOfOthers) {  // design 7
   Member one = member(1);
   one.elect({2});

@@ -61,6 +61,19 @@ void Core::on_message(const Process& from, TimeoutNow& message, Output&) {
   if (in_term(message.term)) on_timeout_now(from);
 }
 
+/// A leader does not know at once that nobody follows it any more.
+void Core::hear_of_quorum(const LeaderHead& head) {
+  const uint64_t age_us = head.quorum_age * kQuorumAgeUs;
+  followed_us_ = std::max(followed_us_, now_us_ - std::min(now_us_, age_us));
+}
+
+uint64_t Core::forsaken_us(uint64_t now_us) const {
+  if (role_ == Role::leader && peers_.empty()) return 0;
+  // There is a tick for each election timeout: without one, it was this server that was away.
+  const bool ran = now_us <= now_us_ + kElectionTimeoutMaxUs + kStallUs;
+  return (ran ? now_us : now_us_) - followed_us_;
+}
+
 /// False if the message is not our leader's: of a term that is over (it is told so, and steps
 /// down), or of a second leader of this term, which cannot be.
 bool Core::hear_leader(const Process& from, const LeaderHead& head) {
@@ -80,6 +93,7 @@ bool Core::hear_leader(const Process& from, const LeaderHead& head) {
   // A late message of a process that is proven gone does not bring it back.
   if (!is_gone(from)) {
     heard_us_ = now_us_;
+    hear_of_quorum(head);
     timeouts_ = 0;
     gone_leader_.reset();
     deferred_.clear();

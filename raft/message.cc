@@ -37,6 +37,7 @@ void put(ByteWriter& writer, const LeaderHead& head) {
   put(writer, head.receiver);
   put(writer, head.acknowledged);
   writer.u8(head.rank);
+  writer.u8(head.quorum_age);
 }
 
 void encode(ByteWriter& writer, const RequestVote& message) {
@@ -175,6 +176,7 @@ LeaderHead read_head(MessageReader& reader) {
   head.receiver = reader.incarnation();
   head.acknowledged = reader.index();
   head.rank = reader.u8();
+  head.quorum_age = reader.u8();
   reader.require(head.commit <= head.last_index && head.acknowledged <= head.last_index);
   return head;
 }

@@ -13,7 +13,7 @@
 //   6 read_request    := term asker id
 //   7 read_reply      := term asker id index
 //   8 timeout_now     := term
-//   head              := term commit last_index round receiver acknowledged rank:u8
+//   head              := term commit last_index round receiver acknowledged rank:u8 quorum_age:u8
 //
 // Whatever has no size is a varint; term_delta is the term less that of the entry before (or
 // prev_term). Readers: raft/core (all of it), nobody else.
@@ -73,12 +73,15 @@ struct LeaderHead {
   Incarnation receiver;  ///< the incarnation that the leader has heard from, 0: none yet
   Index acknowledged;    ///< what any life of the receiver said in this term to be durable
   uint8_t rank = 0;      ///< the receiver's place among those who would lead next
+  /// How long ago a majority was known to follow this leader, in kQuorumAgeUs; 255: or longer.
+  uint8_t quorum_age = 0;
 
   bool operator==(const LeaderHead&) const = default;
 };
 
 /// No reader has a rank yet: kRankUnknown.
 constexpr uint8_t kRankUnknown = 255;
+constexpr uint64_t kQuorumAgeUs = 10'000;
 
 struct Append {
   LeaderHead head;

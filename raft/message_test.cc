@@ -34,7 +34,8 @@ LeaderHead head() {
           .round = 9,
           .receiver = Incarnation(2),
           .acknowledged = Index(301),
-          .rank = 1};
+          .rank = 1,
+          .quorum_age = 5};
 }
 
 Entry entry(uint64_t index, uint64_t term, EntryKind kind, std::string payload) {
@@ -72,7 +73,7 @@ std::vector<Golden> goldens() {
        "02070702"},
       {append(),
        "0307ac02ae020902"
-       "ad0201"
+       "ad020105"
        "ac0205"
        "02"
        "0100026162"
@@ -94,7 +95,7 @@ std::vector<Golden> goldens() {
        "0301ac02a20204"},
       {SnapshotOffer{.head = head(), .snapshot = {.index = Index(299), .term = Term(5)}},
        "0507ac02ae020902"
-       "ad0201ab0205"},
+       "ad020105ab0205"},
       {ReadRequest{.term = Term(7), .asker = Incarnation(2), .id = 128},
        "060702"
        "8001"},

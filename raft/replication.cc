@@ -22,7 +22,9 @@ LeaderHead Core::head_for(Progress& peer) const {
           .round = round_,
           .receiver = peer.incarnation,
           .acknowledged = peer.acknowledged,
-          .rank = peer.rank};
+          .rank = peer.rank,
+          .quorum_age = static_cast<uint8_t>(
+              std::min<uint64_t>((now_us_ - followed_us_) / kQuorumAgeUs, UINT8_MAX))};
 }
 
 // 6.2: a leader that no majority answers steps down, so that its clients look elsewhere. Time in
@@ -46,6 +48,7 @@ void Core::on_leader_tick(Output& out) {
 void Core::heartbeat(Output& out) {
   heartbeat_us_ = now_us_ + kHeartbeatUs;
   ++round_;
+  followed_us_ = quorum_confirmed_us();
   rank_peers();
   for (Progress& peer : peers_) {
     switch (peer.state) {

@@ -45,7 +45,7 @@ Result<void> Cluster::build() {
                          .last_index = recovered.last_index,
                          .last_term = recovered.last_term,
                          .applied = machine->applied(),
-                         .trust = recovered.trust,
+                         .trust = judged_trust(),
                          .doubtful_to = recovered.doubtful_to,
                          .snapshot = {},
                          .now_us = parts_.clock.now_us()};

@@ -35,6 +35,7 @@ struct ClusterOptions {
   SnapshotPolicy snapshots;
   uint64_t timeout_us = 60'000'000;
   bool never_lead = false;
+  uint64_t trust_log = 0;  ///< as Config's
   uint64_t digest_every = kDigestEveryIndexes;
   uint64_t seed = 0;
   raft::Retention retention;
@@ -169,6 +170,11 @@ class Cluster final : private ReplicaHost,
   void mind_quarantine();
   void submit_own(const core::BodyView& body, uint64_t cookie);
 
+  // cluster_wait.cc
+  raft::LogTrust judged_trust();
+  std::string unreachable_voters() const;
+  void mind_leader();
+
   // cluster.cc: snapshots of others.
   bool begin_install(const raft::SnapshotPoint& point);
   void installed(std::unique_ptr<core::Machine> machine, const raft::SnapshotPoint& point);
@@ -204,6 +210,7 @@ class Cluster final : private ReplicaHost,
   std::vector<Identity> standbys_;
   env::TimerId care_timer_ = 0;
   uint64_t cared_us_ = 0;
+  uint64_t told_forsaken_us_ = 0;  ///< when nobody's leading was told last; 0: not since a leader
   bool registering_ = false;
   bool raising_ = false;
   bool reconciling_ = false;  ///< a command of the reconciler is on its way

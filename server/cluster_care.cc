@@ -40,6 +40,7 @@ void Cluster::care() {
   cared_us_ = now;
   if (!alone()) mind_disk();
   mind_quarantine();
+  mind_leader();
   report_health();
   register_self();
   if (replica_->leading()) lead();

@@ -42,6 +42,8 @@ struct Config {
   // Members and peers.
   uint64_t timeout_us = 60'000'000;
   bool never_lead = false;
+  uint64_t trust_log =
+      0;  ///< the index at which a doubtful log ends that is to be trusted; 0: none
   bool insecure_peers = false;
   std::string peer_ca;
   std::string tls_cert;

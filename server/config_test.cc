@@ -417,6 +417,7 @@ history-bytes = "256MiB"             # default
 segment-bytes = "64MiB"              # default
 disk-reserve-bytes = "16MiB"         # default
 snapshot-log-bytes = "64MiB"         # default
+trust-log = 0                        # default
 timeout = "90s"                      # doozerd.toml:2
 never-lead = false                   # default
 insecure-peers = false               # default

@@ -99,6 +99,13 @@ constexpr Option kOptions[] = {
      .target = &Config::snapshot_log_bytes,
      .least = 64 * kKiB,
      .most = kSnapshotLogBytes},
+    {.name = "trust-log",
+     .kind = OptionKind::count,
+     .value_name = "INDEX",
+     .help =
+         "trust a log that was cut off behind this entry and may lack some; the log asks for it",
+     .target = &Config::trust_log,
+     .most = kNoBound},
     // --- Members and peers
     {.name = "timeout",
      .kind = OptionKind::duration,

@@ -43,8 +43,7 @@ Replica::Replica(env::Clock& clock, storage::Storage& storage,
       machine_(std::move(machine)),
       core_(std::move(core)),
       applied_term_(core_.term_of(machine_->applied()).value_or(Term())),
-      queue_(options.self, options.incarnation),
-      leaderless_since_us_(clock.now_us()) {
+      queue_(options.self, options.incarnation) {
   storage_.on_persisted([this](Result<uint64_t> tag) { on_persisted(std::move(tag)); });
 }
 
@@ -115,11 +114,6 @@ void Replica::note_changes() {
   term_before_ = core_.term();
   leader_before_ = core_.leader();
   configuration_before_ = core_.configuration_index();
-  if (!core_.leader().none()) {
-    leaderless_since_us_ = 0;
-  } else if (leaderless_since_us_ == 0) {
-    leaderless_since_us_ = clock_.now_us();
-  }
   if (began_to_lead || !leading()) proposals_.clear();  // they are of a term that is over
   if (began_to_lead) {
     desk_.begin_term(core_.term());
@@ -219,8 +213,7 @@ bool Replica::apply_one(Index index) {
 // --- Writes.
 
 bool Replica::may_write() const {
-  return !dead_ &&
-         (leaderless_since_us_ == 0 || clock_.now_us() - leaderless_since_us_ < kUnknownAfterUs);
+  return !dead_ && core_.forsaken_us(clock_.now_us()) < kReadOnlyAfterUs;
 }
 
 void Replica::submit(const core::BodyView& body, std::string_view principal,

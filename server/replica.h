@@ -115,7 +115,7 @@ class Replica {
   void give_up_all(const Error& why);
 
   bool leading() const { return core_.role() == raft::Role::leader; }
-  /// False: nobody leads, for kUnknownAfterUs, that this server knows of.
+  /// False: for kReadOnlyAfterUs no majority has followed a leader that this server knows of.
   bool may_write() const;
   /// No write is on its way.
   bool idle() const { return queue_.empty() && telling_.empty(); }
@@ -194,9 +194,8 @@ class Replica {
   uint64_t tick_us_ = 0;
   env::TimerId give_up_timer_ = 0;
   env::TimerId retry_timer_ = 0;
-  uint64_t retry_since_us_ = 0;       ///< nothing was acknowledged since
-  uint64_t retry_acked_ = 0;          ///< what was then
-  uint64_t leaderless_since_us_ = 0;  ///< 0: there is a leader
+  uint64_t retry_since_us_ = 0;  ///< nothing was acknowledged since
+  uint64_t retry_acked_ = 0;     ///< what was then
   // As they were when host_.on_cluster_changed() was last called.
   raft::Role role_before_ = raft::Role::follower;
   Term term_before_;

@@ -204,6 +204,7 @@ Result<void> Server::open_cluster() {
   options.snapshots = options_.snapshots;
   options.timeout_us = config.timeout_us;
   options.never_lead = config.never_lead;
+  options.trust_log = config.trust_log;
   options.digest_every = options_.digest_every;
   options.retention = options_.retention;
   options.observer = options_.observer;

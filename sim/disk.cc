@@ -135,6 +135,10 @@ Result<void> SimDisk::World::write(NodeId file, const std::string& path, uint64_
   const bool partly = fate.kind == Fate::Kind::fail ||
                       (fate.kind == Fate::Kind::crash && fate.moment == Moment::during);
   if (partly) wanted = static_cast<size_t>(rng.below(bytes.size() + 1));
+  // A crash leaves whole sectors, as in medium.h.
+  if (partly && fate.kind == Fate::Kind::crash && wanted < bytes.size()) {
+    wanted -= std::min<size_t>(wanted, (offset + wanted) % kSectorBytes);
+  }
   if (fate.kind == Fate::Kind::crash && fate.moment == Moment::before) wanted = 0;
   const size_t done = medium.write(file, offset, bytes.substr(0, wanted));
   if (fate.kind == Fate::Kind::fail) return refuse(log.back(), fate.code);

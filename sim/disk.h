@@ -64,7 +64,7 @@ std::string_view crash_kind_name(CrashKind kind);
 
 enum class Moment : uint8_t {
   before,  ///< nothing of the operation happened
-  during,  ///< a part of a write; any other operation happened or not
+  during,  ///< some first sectors of a write; any other operation happened or not
   after,   ///< it happened, and nobody was told
 };
 constexpr Moment kMoments[] = {Moment::before, Moment::during, Moment::after};

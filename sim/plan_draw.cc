@@ -313,8 +313,8 @@ void Drawing::load() {
   }
 }
 
-/// A majority is to outlive the disk that is lost: there is one without it all the time, and no
-/// other log comes into doubt meanwhile.
+/// A majority is to outlive the disk that is lost: there is one without it all the time, and trash
+/// brings no other log into doubt meanwhile.
 void Drawing::spare_majority() {
   if (!loses_disk_) return;
   uint64_t removable = plan_.slots - std::min<uint64_t>(plan_.slots, 3);
@@ -326,7 +326,6 @@ void Drawing::spare_majority() {
   });
   for (Step& step : plan_.steps) {
     if (step.kind != StepKind::crash || step.a == server(weak_)) continue;
-    if (step.crash == CrashKind::machine_torn) step.crash = CrashKind::machine_lost;
     if (step.crash == CrashKind::machine_mixed) step.crash = CrashKind::machine_kept;
   }
 }

@@ -2,30 +2,23 @@
 // whoever leads by then.
 #include <gtest/gtest.h>
 
-#include "sim/cluster_world.h"
 #include "sim/run.h"
+#include "sim/world_fixture.h"
 
 namespace doozer::sim {
 namespace {
 
 constexpr uint64_t kServers = 3;
-constexpr uint64_t kPatienceUs = 60'000'000;
-
-Plan plan() {
-  auto parsed = parse_plan("servers 3\nslots 3\nclients 1\nfaults 1s\n");
-  CHECK(parsed.has_value());
-  return *parsed;
-}
 
 struct Ignored final : door::WriteCompletion {
   void on_written(uint64_t, const door::WriteOutcome&) override {}
 };
 
-class QuarantineTest : public testing::Test {
+class QuarantineTest : public WorldFixture {
  protected:
+  QuarantineTest() : WorldFixture(kServers) {}
   void SetUp() override {
-    world_.boot();
-    ASSERT_TRUE(until([this] { return leader() != 0 && voters_at(leader()) == kServers; }));
+    boot();
     // Digests are compared at every 64th index.
     for (int i = 0; i < 200; ++i) {
       process(leader()).server().submit(core::NopView{}, ignored_, 0);
@@ -42,23 +35,6 @@ class QuarantineTest : public testing::Test {
       }
     }
   }
-  bool until(const std::function<bool()>& done) {
-    return world_.run_until(done, world_.now_us() + kPatienceUs);
-  }
-  ServerProcess& process(uint64_t number) { return world_.host(number).process(); }
-  const server::Cluster* cluster(uint64_t number) {
-    return world_.host(number).up() ? process(number).server().cluster_part() : nullptr;
-  }
-  uint64_t leader() {
-    for (uint64_t number = 1; number <= kServers; ++number) {
-      const server::Cluster* const part = cluster(number);
-      if (part != nullptr && part->replica().leading()) return number;
-    }
-    return 0;
-  }
-  size_t voters_at(uint64_t number) {
-    return cluster(number)->replica().core().configuration().voters.size();
-  }
   /// The leader says so, though it is not true.
   void accuse() {
     const server::Cluster& accuser = *cluster(leader_);
@@ -71,8 +47,6 @@ class QuarantineTest : public testing::Test {
   }
   bool serves_again() { return cluster(follower_)->trusted(); }
 
-  Timeline timeline_;
-  ClusterWorld world_{plan(), timeline_};
   Ignored ignored_;
   uint64_t leader_ = 0;
   uint64_t follower_ = 0;

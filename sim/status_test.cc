@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "sim/cluster_world.h"
+#include "sim/world_fixture.h"
 
 namespace doozer::sim {
 namespace {
@@ -13,44 +13,11 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr uint64_t kMembers = 3;
-constexpr uint64_t kPatienceUs = 60'000'000;
 
-Plan plan() {
-  auto parsed = parse_plan("servers 3\nslots 3\nclients 1\nfaults 1s\n");
-  CHECK(parsed.has_value());
-  return *parsed;
-}
-
-class StatusTest : public testing::Test {
+class StatusTest : public WorldFixture {
  protected:
-  void SetUp() override {
-    world_.boot();
-    ASSERT_TRUE(until([this] { return leader() != 0 && voters(leader()) == kMembers; }));
-    // Boot files and reports of health.
-    world_.run_until(world_.now_us() + 5'000'000);
-    ASSERT_NE(leader(), 0U);
-  }
-  bool until(const std::function<bool()>& done) {
-    return world_.run_until(done, world_.now_us() + kPatienceUs);
-  }
-  const server::Cluster* cluster(uint64_t number) {
-    return world_.host(number).up() ? world_.host(number).process().server().cluster_part()
-                                    : nullptr;
-  }
-  uint64_t leader() {
-    for (uint64_t number = 1; number <= world_.size(); ++number) {
-      const server::Cluster* const part = cluster(number);
-      if (part != nullptr && part->replica().leading()) return number;
-    }
-    return 0;
-  }
-  uint64_t follower() { return leader() == 1 ? 2 : 1; }
-  size_t voters(uint64_t number) {
-    return cluster(number)->replica().core().configuration().voters.size();
-  }
-  std::string identity(uint64_t number) {
-    return world_.host(number).process().server().identity().to_string();
-  }
+  StatusTest() : WorldFixture(kMembers) {}
+  void SetUp() override { boot(); }
   Json status(uint64_t number) {
     // The answer may be a millisecond old.
     world_.run_until(world_.now_us() + 10'000);
@@ -64,9 +31,6 @@ class StatusTest : public testing::Test {
     ADD_FAILURE() << of << " is not told of";
     return {};
   }
-
-  Timeline timeline_;
-  ClusterWorld world_{plan(), timeline_};
 };
 
 TEST_F(StatusTest, EveryServerTellsOfAllWithStateVersionAndLink) {

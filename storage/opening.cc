@@ -99,7 +99,9 @@ DurableState final_state(const Opened& opened) {
     state.raft.term = scan.shape.last_term();
     state.raft.vote = Identity();
   }
-  if (scan.torn) state.doubtful_to = std::max(state.doubtful_to, scan.torn->reached);
+  if (scan.torn && !scan.torn->never_synced) {
+    state.doubtful_to = std::max(state.doubtful_to, scan.torn->reached);
+  }
   if (!opened.snapshots.good.empty()) {
     state.raft.commit =
         std::max(state.raft.commit, opened.snapshots.good.back().header.point.index);
@@ -244,7 +246,8 @@ Result<Opened> open_directory(env::Disk& disk, const Logger& logger,
                                  {"offset", torn->offset},
                                  {"why", torn->why},
                                  {"last_index", opened.recovered.last_index},
-                                 {"doubtful_to", torn->reached}});
+                                 {"reached", torn->reached},
+                                 {"doubtful", !torn->never_synced}});
   }
   if (opened.note) {
     logger.error("log_repairing", {{"damage", std::string_view(opened.note->damage)},

@@ -115,6 +115,22 @@ size_t behind_nonzero(std::string_view bytes) {
 
 }  // namespace
 
+Result<bool> never_written(SegmentReader& reader) {
+  // A batch begins with its marker, which is not zero.
+  if (!reader.inside_batch()) {
+    TRY_ASSIGN(const std::string_view first, reader.window().view(reader.offset(), kSectorBytes));
+    return zero_sectors(first) > 0;
+  }
+  const Marker& marker = *reader.marker();
+  const uint64_t end = marker.offset + align_sector(marker.batch_bytes);
+  uint64_t zeros = 0;
+  for (uint64_t at = marker.offset; at < end; at += kSectorBytes) {
+    TRY_ASSIGN(const std::string_view sector, reader.window().view(at, kSectorBytes));
+    zeros += zero_sectors(sector);
+  }
+  return zeros > marker.zero_sectors;
+}
+
 Result<Remains> look_behind(SegmentReader& reader, uint64_t from, uint32_t seed,
                             std::optional<uint32_t> header_crc) {
   Remains remains;

@@ -90,6 +90,9 @@ struct Remains {
   bool any_marker = false;   ///< one was found
   uint64_t nonzero_end = 0;  ///< behind the last byte that is not zero; 0: all are zero
 };
+/// True if sectors of the batch at which reading stopped were never written: where the writer had
+/// put something, nothing but the zeros of a prepared file is left. Errors: io_error.
+Result<bool> never_written(SegmentReader& reader);
 /// Looks through the whole rest of the file, from `from` on. With `header_crc`, markers of another
 /// header do not count. Errors: io_error.
 Result<Remains> look_behind(SegmentReader& reader, uint64_t from, uint32_t seed,

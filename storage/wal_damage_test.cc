@@ -165,7 +165,7 @@ TEST_F(WalDamageTest, ACorruptLogNamesFileOffsetAndTheWayOut) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().message,
             "file \"log/" + names_[0] +
-                "\" at offset 573: the record does not check; acknowledged data may be damaged, "
+                "\" at offset 577: the record does not check; acknowledged data may be damaged, "
                 "nothing was changed. See `doozer-inspect salvage`");
 }
 
@@ -236,7 +236,7 @@ TEST(WalTail, AValueThatImitatesAMarkerIsNone) {
                   .batch_bytes = 0,
                   .last_index = Index(99)},
                  segment_seed(kTestOwner.cluster, kTestOwner.identity, number), 0);
-      value += forged.substr(0, 61);
+      value += forged.substr(0, kMarkerRecordBytes);
     }
   }
   ASSERT_TRUE(process.put(value));

@@ -76,6 +76,7 @@ Result<Marker> decode_marker(std::string_view body) {
   marker.header_crc = reader.u32();
   marker.batch_bytes = reader.u32();
   marker.last_index = Index(reader.u64());
+  marker.zero_sectors = reader.u32();
   reader.u32();  // self_crc: the chain has checked it already
   if (!reader.done() || magic != kMarkerMagic) return impossible("sync marker");
   if (marker.batch_bytes < kMarkerRecordBytes || marker.batch_bytes > kBatchBytesCeiling) {
@@ -106,6 +107,16 @@ Result<EntryView> decode_entry(std::string_view body, RecordType type) {
 }
 
 }  // namespace
+
+uint64_t zero_sectors(std::string_view bytes) {
+  static constexpr char kZeros[kSectorBytes] = {};
+  uint64_t count = 0;
+  for (size_t at = 0; at < bytes.size(); at += kSectorBytes) {
+    const std::string_view sector = bytes.substr(at, kSectorBytes);
+    if (sector.front() == '\0' && std::memcmp(sector.data(), kZeros, sector.size()) == 0) ++count;
+  }
+  return count;
+}
 
 uint32_t segment_seed(const Identity& cluster, const Identity& identity, uint64_t number) {
   std::string bytes;
@@ -221,6 +232,10 @@ uint32_t seal_batch(std::string& batch, Marker marker, uint32_t seed, uint32_t c
   CHECK(batch.size() >= kMarkerRecordBytes);
   CHECK(batch.size() <= kBatchBytesCeiling);
   marker.batch_bytes = static_cast<uint32_t>(batch.size());
+  // Before the checksums are in, so that a sector which holds nothing else counts as zero here:
+  // what is read may have fewer, never more.
+  marker.zero_sectors = static_cast<uint32_t>(
+      zero_sectors(std::string_view(batch).substr(std::min(batch.size(), kSectorBytes))));
   char* const body = put_head(batch.data(), kMarkerBodyBytes, RecordType::marker);
   char* at = put(body, kMarkerMagic);
   at = put(at, marker.number);
@@ -229,6 +244,7 @@ uint32_t seal_batch(std::string& batch, Marker marker, uint32_t seed, uint32_t c
   at = put(at, marker.header_crc);
   at = put(at, marker.batch_bytes);
   at = put(at, marker.last_index.value());
+  at = put(at, marker.zero_sectors);
   put(at, crc32c({body, kMarkerCheckedBytes}, seed));
 
   const std::string_view whole = batch;

@@ -20,7 +20,7 @@ constexpr uint32_t kWalFormat = 1;
 constexpr uint64_t kSectorBytes = 512;
 constexpr size_t kRecordHeadBytes = 9;  ///< crc:u32 size:u32 type:u8
 constexpr size_t kHeaderRecordBytes = kRecordHeadBytes + 134;
-constexpr size_t kMarkerRecordBytes = kRecordHeadBytes + 52;
+constexpr size_t kMarkerRecordBytes = kRecordHeadBytes + 56;
 constexpr size_t kEntryOverheadBytes = kRecordHeadBytes + 17;  ///< of an entry besides its payload
 /// A batch holds at most kLogBatchBytesMax and then one more record; recovery may put what a small
 /// segment held in front of it.
@@ -37,6 +37,9 @@ enum class RecordType : uint8_t {
   hard_state = 5,
   truncate = 6,
 };
+
+/// How many sectors of `bytes`, which begin with one, are all zero; the last one may be short.
+uint64_t zero_sectors(std::string_view bytes);
 
 constexpr uint64_t align_sector(uint64_t bytes) {
   return (bytes + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
@@ -79,8 +82,9 @@ struct Marker {
   uint64_t offset = 0;     ///< where it stands
   uint64_t synced_to = 0;  ///< everything below was synced when this was written
   uint32_t header_crc = 0;
-  uint32_t batch_bytes = 0;  ///< marker and records, without the padding
-  Index last_index;          ///< after this batch
+  uint32_t batch_bytes = 0;   ///< marker and records, without the padding
+  Index last_index;           ///< after this batch
+  uint32_t zero_sectors = 0;  ///< of the batch as written, no more than these are all zero
 
   bool operator==(const Marker&) const = default;
 };
@@ -122,8 +126,8 @@ void append_entry(std::string& batch, Index index, Term term, raft::EntryKind ki
                   std::string_view payload);
 void append_hard_state(std::string& batch, const DurableState& state);
 void append_truncate(std::string& batch, Index from);
-/// Writes `marker` (its batch_bytes is taken from the batch) and every crc, from `chain` on, and
-/// pads to a sector. Returns the chain's new end.
+/// Writes `marker` (its batch_bytes and zero_sectors are the batch's) and every crc, from `chain`
+/// on, and pads to a sector. Returns the chain's new end.
 uint32_t seal_batch(std::string& batch, Marker marker, uint32_t seed, uint32_t chain);
 
 using RecordBody = std::variant<Marker, EntryView, DurableState, Truncate>;

@@ -86,39 +86,40 @@ TEST(WalFormat, GoldenBytesOfEachRecord) {
   seal_batch(batch, test_marker(), kSeed, 1);
   EXPECT_EQ(batch.size(), kSectorBytes);
   EXPECT_EQ(hex(batch.substr(0, size)),
-            "9b887e52"
-            "34000000"
+            "9d53949c"
+            "38000000"
             "02"
             "646f6f7a73796e63"
             "0700000000000000"
             "0004000000000000"
             "0004000000000000"
             "efbeadde"
-            "b0000000"
+            "b4000000"
             "2b00000000000000"
-            "52f25d8c"
-            "c67cc1d1"
+            "00000000"
+            "40f0562e"
+            "415651a4"
             "13000000"
             "03"
             "2a00000000000000"
             "0a00000000000000"
             "01"
             "6869"
-            "7ed0fe1c"
+            "cbddf64e"
             "12000000"
             "04"
             "2b00000000000000"
             "0a00000000000000"
             "03"
             "63"
-            "57c31f27"
+            "54ba5b8a"
             "22000000"
             "05"
             "0a00000000000000"
             "cccccccccccccccccccc"
             "2800000000000000"
             "3700000000000000"
-            "14223a85"
+            "f1844acb"
             "08000000"
             "06"
             "2b00000000000000");
@@ -307,7 +308,24 @@ TEST(WalFormat, NamesOfSegments) {
   }
 }
 
+TEST(WalFormat, AMarkerTellsHowManySectorsOfItsBatchAreZero) {
+  // 40 KB of zeros, and a value whose last sector holds a single byte.
+  std::string batch;
+  begin_batch(batch);
+  append_entry(batch, Index(1), Term(1), raft::EntryKind::command, std::string(40'000, '\0'));
+  append_entry(batch, Index(2), Term(1), raft::EntryKind::command, std::string(1'500, 'x'));
+  seal_batch(batch, test_marker(), kSeed, 1);
+  const auto marker = find_marker(batch, kSeed, 7, 1024);
+  ASSERT_TRUE(marker);
+  EXPECT_EQ(marker->zero_sectors, zero_sectors(batch));
+  EXPECT_EQ(marker->zero_sectors, 77U);
+}
+
 TEST(WalFormat, Sectors) {
+  EXPECT_EQ(zero_sectors(""), 0U);
+  EXPECT_EQ(zero_sectors(std::string(1, '\0')), 1U);
+  EXPECT_EQ(zero_sectors(std::string(511, '\0') + 'x' + std::string(513, '\0')), 2U);
+  EXPECT_EQ(zero_sectors('x' + std::string(1'023, '\0')), 1U);
   EXPECT_EQ(align_sector(0), 0U);
   EXPECT_EQ(align_sector(1), 512U);
   EXPECT_EQ(align_sector(512), 512U);

@@ -23,6 +23,8 @@ struct TornTail {
   std::string file;
   uint64_t offset = 0;
   Index reached;  ///< the log may have reached so far
+  /// The write had not come to its end, so no sync had either: nobody was told of what is missing.
+  bool never_synced = false;
   std::string why;
 };
 

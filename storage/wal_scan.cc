@@ -129,10 +129,13 @@ Result<void> LogScanner::judge_newer_files() {
       continue;
     }
     PROBE("wal: torn first batch of a new segment");
+    TRY_ASSIGN(const std::string_view header, reader.window().view(0, kSectorBytes));
+    const bool header_lost = zero_sectors(header) > 0;
     begun_behind_last_ = true;
     scan_.torn = TornTail{.file = segment_path(number),
                           .offset = 0,
                           .reached = remains.last_index,
+                          .never_synced = header_lost,
                           .why = "the segment header does not check"};
     scan_.dead.push_back(segment_path(number));
   }
@@ -254,9 +257,12 @@ Result<void> LogScanner::judge_end(SegmentReader& reader) {
     PROBE("wal: torn tail without a marker");
     reached = last + (remains.nonzero_end - end) / kEntryOverheadBytes;
   }
+  TRY_ASSIGN(const bool unwritten, never_written(reader));
+  if (unwritten) PROBE("wal: a torn tail that nobody was told of");
   scan_.torn = TornTail{.file = reader.path(),
                         .offset = end,
                         .reached = std::max(reached, last),
+                        .never_synced = unwritten,
                         .why = reader.stopped()};
   return {};
 }
