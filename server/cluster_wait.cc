@@ -32,17 +32,18 @@ raft::LogTrust Cluster::judged_trust() {
   if (options_.trust_log == 0) return recovered.trust;
   const Index wanted(options_.trust_log);
   if (recovered.trust != raft::LogTrust::doubtful || recovered.last_index != wanted) {
-    logger_.warn("log_not_trusted", {{"trust_log", wanted},
-                                     {"last_index", recovered.last_index},
-                                     {"log", trust_name(recovered.trust)},
-                                     {"why", recovered.trust == raft::LogTrust::doubtful
-                                                 ? "the log ends elsewhere"
-                                                 : "only a doubtful log can be trusted by a word"}});
+    logger_.warn("log_not_trusted",
+                 {{"trust_log", wanted},
+                  {"last_index", recovered.last_index},
+                  {"log", trust_name(recovered.trust)},
+                  {"why", recovered.trust == raft::LogTrust::doubtful
+                              ? "the log ends elsewhere"
+                              : "only a doubtful log can be trusted by a word"}});
     return recovered.trust;
   }
   PROBE("cluster: a doubtful log was trusted by a person's word");
-  logger_.warn("log_trusted", {{"last_index", recovered.last_index},
-                               {"may_lack_to", recovered.doubtful_to}});
+  logger_.warn("log_trusted",
+               {{"last_index", recovered.last_index}, {"may_lack_to", recovered.doubtful_to}});
   storage.settle_doubt();
   return raft::LogTrust::sound;
 }
@@ -75,13 +76,15 @@ void Cluster::mind_leader() {
   std::string help = "a majority of the members makes a leader";
   if (core.trust() == raft::LogTrust::doubtful) {
     PROBE("cluster: a doubtful log waits for a leader");
-    help = "this log was cut by a crash and may lack what was acknowledged: such logs make a leader "
-           "only if all members are there. If one is lost for good, start each server that says "
-           "this once as it asks; this one with --trust-log " +
-           std::to_string(core.last_index().value());
+    help =
+        "this log was cut by a crash and may lack what was acknowledged: such logs make a leader "
+        "only if all members are there. If one is lost for good, start each server that says "
+        "this once as it asks; this one with --trust-log " +
+        std::to_string(core.last_index().value());
   } else if (core.trust() == raft::LogTrust::repairing) {
-    help = "this log is damaged, and only a leader can make up for it: start the other members, or "
-           "see `doozer-inspect salvage`";
+    help =
+        "this log is damaged, and only a leader can make up for it: start the other members, or "
+        "see `doozer-inspect salvage`";
   } else if (!away.empty()) {
     help = "start the members that are away; if a majority is lost for good, see --recover-alone";
   }

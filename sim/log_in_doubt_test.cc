@@ -1,5 +1,6 @@
 // Power goes at all members, one never comes back, and the others' logs end in bytes that do not
-// check: nobody can know what was acknowledged, so they wait, say for whom, and take a person's word.
+// check: nobody can know what was acknowledged, so they wait, say for whom, and take a person's
+// word.
 #include "server/server.h"
 #include "sim/world_fixture.h"
 
@@ -27,9 +28,8 @@ class LogInDoubtTest : public WorldFixture {
       damage_last_batch(world_.host(number).disk());
     }
     for (const uint64_t number : left()) world_.release(number);
-    ASSERT_TRUE(until([this] {
-      return cluster(left()[0]) != nullptr && cluster(left()[1]) != nullptr;
-    }));
+    ASSERT_TRUE(
+        until([this] { return cluster(left()[0]) != nullptr && cluster(left()[1]) != nullptr; }));
     for (const uint64_t number : left()) {
       ASSERT_EQ(core(number).trust(), raft::LogTrust::doubtful);
     }

@@ -65,8 +65,7 @@ class WorldFixture : public testing::Test {
  private:
   static Plan plan_of(uint64_t servers) {
     const std::string count = std::to_string(servers);
-    auto parsed =
-        parse_plan("servers " + count + "\nslots " + count + "\nclients 1\nfaults 1s\n");
+    auto parsed = parse_plan("servers " + count + "\nslots " + count + "\nclients 1\nfaults 1s\n");
     CHECK(parsed.has_value());
     return *parsed;
   }
