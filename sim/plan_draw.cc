@@ -57,6 +57,10 @@ class Drawing {
     plan_.steps.push_back({.at_us = moment(), .for_us = for_us, .kind = kind});
     return plan_.steps.back();
   }
+  /// The kind may be drawn by the caller: it is drawn first, with every compiler.
+  Step& add_lasting(StepKind kind, uint64_t least_us, uint64_t most_us) {
+    return add(kind, time_between(least_us, most_us));
+  }
   /// How often something happens: about so many seconds apart.
   uint64_t times(uint64_t apart_us) { return 1 + rng_.below(1 + plan_.faults_us / apart_us); }
 
@@ -92,7 +96,7 @@ void Drawing::networks() {
   const StepKind kinds[] = {kKinds[rng_.below(std::size(kKinds))],
                             kKinds[rng_.below(std::size(kKinds))]};
   for (uint64_t i = times(kSecond); i > 0; --i) {
-    Step& step = add(kinds[rng_.below(2)], time_between(100'000, 6 * kSecond));
+    Step& step = add_lasting(kinds[rng_.below(2)], 100'000, 6 * kSecond);
     step.a = someone();
     step.b = rng_.chance(1, 4) ? Who{Who::Kind::servers} : anyone();
     step.both = rng_.chance(1, 2);
@@ -106,7 +110,7 @@ void Drawing::networks() {
 
 void Drawing::partitions() {
   for (uint64_t i = times(2 * kSecond); i > 0; --i) {
-    Step& step = add(StepKind::cut, time_between(200'000, 8 * kSecond));
+    Step& step = add_lasting(StepKind::cut, 200'000, 8 * kSecond);
     step.a = someone();
     step.b = rng_.chance(1, 3) ? Who{Who::Kind::servers} : anyone();
     step.both = rng_.chance(2, 3);
@@ -129,7 +133,7 @@ void Drawing::partitions() {
 
 void Drawing::flapping() {
   for (uint64_t i = 1 + rng_.below(3); i > 0; --i) {
-    Step& step = add(StepKind::flap, time_between(kSecond, 8 * kSecond));
+    Step& step = add_lasting(StepKind::flap, kSecond, 8 * kSecond);
     step.a = someone();
     step.b = rng_.chance(1, 4) ? Who{Who::Kind::servers} : someone();
     step.both = rng_.chance(2, 3);
@@ -140,7 +144,7 @@ void Drawing::flapping() {
 void Drawing::processes() {
   for (uint64_t i = times(2 * kSecond); i > 0; --i) {
     Step& step =
-        add(rng_.chance(1, 4) ? StepKind::stop : StepKind::kill, time_between(50'000, 5 * kSecond));
+        add_lasting(rng_.chance(1, 4) ? StepKind::stop : StepKind::kill, 50'000, 5 * kSecond);
     step.a = rng_.chance(1, 12) ? Who{Who::Kind::servers} : someone();
   }
 }
@@ -149,7 +153,7 @@ void Drawing::machines() {
   static constexpr CrashKind kKinds[] = {CrashKind::machine_lost, CrashKind::machine_kept,
                                          CrashKind::machine_torn, CrashKind::machine_mixed};
   for (uint64_t i = times(3 * kSecond); i > 0; --i) {
-    Step& step = add(StepKind::crash, time_between(50'000, 5 * kSecond));
+    Step& step = add_lasting(StepKind::crash, 50'000, 5 * kSecond);
     step.a = rng_.chance(1, 6) ? Who{Who::Kind::servers} : someone();
     step.crash = kKinds[rng_.below(std::size(kKinds))];
   }
@@ -158,8 +162,8 @@ void Drawing::machines() {
 void Drawing::pauses() {
   for (uint64_t i = times(2 * kSecond); i > 0; --i) {
     const bool whole = rng_.chance(1, 2);
-    Step& step = add(whole ? StepKind::pause : StepKind::stall,
-                     time_between(whole ? 200'000 : 5'000, 6 * kSecond));
+    Step& step = add_lasting(whole ? StepKind::pause : StepKind::stall, whole ? 200'000 : 5'000,
+                             6 * kSecond);
     step.a = rng_.chance(1, 12) ? Who{Who::Kind::servers} : someone();
   }
 }
@@ -168,7 +172,7 @@ void Drawing::slow_disks() {
   for (uint64_t i = times(3 * kSecond); i > 0; --i) {
     const bool stuck = rng_.chance(1, 3);
     Step& step =
-        add(stuck ? StepKind::stuck_sync : StepKind::slow_sync, time_between(200'000, 6 * kSecond));
+        add_lasting(stuck ? StepKind::stuck_sync : StepKind::slow_sync, 200'000, 6 * kSecond);
     step.a = rng_.chance(1, 8) ? Who{Who::Kind::servers} : someone();
     if (!stuck) step.amount = time_between(1'000, 1'500'000);
   }
@@ -180,11 +184,11 @@ void Drawing::failing_disks() {
     if (which == 0) {
       add(StepKind::fail_sync, 0).a = someone();
     } else if (which == 1) {
-      Step& step = add(StepKind::fail_reads, time_between(200'000, 4 * kSecond));
+      Step& step = add_lasting(StepKind::fail_reads, 200'000, 4 * kSecond);
       step.a = someone();
       step.amount = 1 + rng_.below(200);
     } else {
-      Step& step = add(StepKind::full, time_between(500'000, 5 * kSecond));
+      Step& step = add_lasting(StepKind::full, 500'000, 5 * kSecond);
       step.a = rng_.chance(1, 3) ? Who{Who::Kind::servers} : someone();
       step.amount = rng_.below(2 * kMiB);
     }
@@ -199,36 +203,36 @@ void Drawing::lost_disk() {
   // Both claimants of one identity are refused: together they must be a minority.
   if (loss == 2 && plan_.slots < 5) loss = 5;
   switch (loss) {
-    case 0: add(StepKind::wipe, time_between(50'000, 3 * kSecond)).a = server(weak_); break;
+    case 0: add_lasting(StepKind::wipe, 50'000, 3 * kSecond).a = server(weak_); break;
     case 1: {
       Step& save = add(StepKind::save, 0);
       save.a = server(weak_);
       save.at_us = plan_.faults_us / 8;
-      Step& back = add(StepKind::rollback, time_between(50'000, kSecond));
+      Step& back = add_lasting(StepKind::rollback, 50'000, kSecond);
       back.a = server(weak_);
       back.at_us = std::max(back.at_us, plan_.faults_us / 4);
       break;
     }
     case 2: {
-      Step& step = add(StepKind::copy, time_between(50'000, kSecond));
+      Step& step = add_lasting(StepKind::copy, 50'000, kSecond);
       step.a = server(weak_ % plan_.servers + 1);
       step.b = server(weak_);
       break;
     }
-    case 3: add(StepKind::foreign, time_between(kSecond, 5 * kSecond)).a = server(weak_); break;
+    case 3: add_lasting(StepKind::foreign, kSecond, 5 * kSecond).a = server(weak_); break;
     case 4: {
       Step& rot = add(StepKind::rot, 0);
       rot.a = server(weak_);
       rot.amount = 1 + rng_.below(3);
       const uint64_t rot_us = rot.at_us;  // the next step moves the others
-      Step& kill = add(StepKind::kill, time_between(50'000, kSecond));
+      Step& kill = add_lasting(StepKind::kill, 50'000, kSecond);
       kill.a = server(weak_);
       kill.at_us = std::max(rot_us, kill.at_us);
       break;
     }
     case 5: {
       // What was synced last is gone with the power, and those who know better may be gone as well.
-      Step& kill = add(StepKind::kill, time_between(50'000, kSecond));
+      Step& kill = add_lasting(StepKind::kill, 50'000, kSecond);
       kill.a = server(weak_);
       const uint64_t at_us = kill.at_us;
       Step& rot = add(StepKind::rot_tail, 0);
@@ -236,7 +240,7 @@ void Drawing::lost_disk() {
       rot.at_us = at_us + 1'000;
       rot.amount = 1 + rng_.below(3);
       if (rng_.chance(1, 3)) break;
-      Step& others = add(StepKind::kill, time_between(50'000, kSecond));
+      Step& others = add_lasting(StepKind::kill, 50'000, kSecond);
       others.a = rng_.chance(1, 2) ? Who{Who::Kind::servers} : Who{Who::Kind::leader};
       others.at_us = at_us;
       break;
@@ -288,13 +292,13 @@ void Drawing::torn_change() {
     }
     // Slow disks keep both sets in charge for longer.
     if (rng_.chance(1, 2)) {
-      Step& slow = add(StepKind::slow_sync, time_between(500'000, 2 * kSecond));
+      Step& slow = add_lasting(StepKind::slow_sync, 500'000, 2 * kSecond);
       slow.at_us = at_us;
       slow.a = {Who::Kind::servers};
       slow.amount = time_between(10'000, 200'000);
     }
     for (uint64_t blows = 1 + rng_.below(2); blows > 0; --blows) {
-      Step& blow = add(kBlows[rng_.below(std::size(kBlows))], time_between(200'000, 6 * kSecond));
+      Step& blow = add_lasting(kBlows[rng_.below(std::size(kBlows))], 200'000, 6 * kSecond);
       // The change begins within a tenth of a second after the slots were written.
       blow.at_us = at_us + rng_.below(rng_.chance(1, 2) ? 120'000 : 600'000) / 1'000 * 1'000;
       blow.a = {Who::Kind::leader};

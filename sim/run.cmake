@@ -17,3 +17,10 @@ if(TARGET doozer_sim_workload)
     set_tests_properties(sim.batch sim.canaries PROPERTIES TIMEOUT 1800 RUN_SERIAL TRUE)
   endif()
 endif()
+# The same worlds come out of both compilers: whoever depends on more than the seed shows here.
+if(TARGET doozer_sim_program AND DOOZER_TESTS AND DOOZER_SANITIZE STREQUAL "address")
+  add_test(NAME sim.compilers
+    COMMAND ${PROJECT_SOURCE_DIR}/tools/compare-digests $<TARGET_FILE:doozer_sim_program>
+            ${PROJECT_SOURCE_DIR}/build/release/sim/doozer-sim)
+  set_tests_properties(sim.compilers PROPERTIES TIMEOUT 900)
+endif()

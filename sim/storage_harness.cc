@@ -285,18 +285,21 @@ void Session::append(raft::EntryKind kind, std::string payload) {
   model_.add({.kind = LogStep::Kind::append, .entry = std::move(entry)});
 }
 
+std::string Session::draw_path() {
+  std::string path = "/d" + std::to_string(rng_.below(4));
+  return path + "/f" + std::to_string(rng_.below(kPaths));
+}
+
 void Session::append_set(size_t value_bytes) {
   std::string value(value_bytes, '\0');
   for (char& byte : value) byte = static_cast<char>(rng_.next());
-  const std::string path =
-      "/d" + std::to_string(rng_.below(4)) + "/f" + std::to_string(rng_.below(kPaths));
+  const std::string path = draw_path();
   append(raft::EntryKind::command,
          encode(core::SetView{.path = path, .revision = kClobber, .value = value}));
 }
 
 void Session::append_del() {
-  const std::string path =
-      "/d" + std::to_string(rng_.below(4)) + "/f" + std::to_string(rng_.below(kPaths));
+  const std::string path = draw_path();
   append(raft::EntryKind::command, encode(core::DelView{.path = path, .revision = kClobber}));
 }
 

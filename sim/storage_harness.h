@@ -84,6 +84,7 @@ class Session {
   Term term() const { return term_; }
 
   // --- Steps; nothing is waited for.
+  std::string draw_path();
   void append_set(size_t value_bytes);
   void append_del();
   void append_noop();
