@@ -112,8 +112,7 @@ void Connection::handle(const FrameReader::Frame& frame) {
     case FrameType::proof: on_proof(frame.body); return;
     case FrameType::welcome:
       if (state_ != State::welcoming) break;
-      state_ = State::established;
-      owner_.on_established(*this);
+      establish();
       return;
     case FrameType::refusal: {
       const Result<Refusal> refusal = decode_refusal(frame.body);
@@ -195,7 +194,12 @@ void Connection::accept() {
     return;
   }
   send_frame(FrameType::welcome, {});
+  establish();
+}
+
+void Connection::establish() {
   state_ = State::established;
+  established_us_ = owner_.now_us();
   owner_.on_established(*this);
 }
 

@@ -78,6 +78,8 @@ class Connection final : public env::StreamEvents {
   /// REQUIRES proven().
   const Hello& theirs() const { return theirs_; }
   uint64_t began_us() const { return began_us_; }
+  /// REQUIRES that it is or was established. A dial may have waited long before that.
+  uint64_t established_us() const { return established_us_; }
   /// The same at both ends and for no other connection; not 0.
   uint64_t tag() const { return tag_; }
   /// Once established, both count from the same frame; what came of a frame counts.
@@ -112,6 +114,7 @@ class Connection final : public env::StreamEvents {
   void handle(const FrameReader::Frame& frame);
   void on_hello(std::string_view body);
   void on_proof(std::string_view body);
+  void establish();
   void greet(const Hello* theirs);
   void send_frame(FrameType type, std::string_view body);
   void linger();
@@ -141,6 +144,7 @@ class Connection final : public env::StreamEvents {
   bool planned_close_ = false;
   uint64_t unsent_since_us_ = 0;
   uint64_t linger_since_us_ = 0;
+  uint64_t established_us_ = 0;
 };
 
 }  // namespace doozer::transport

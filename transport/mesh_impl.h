@@ -73,6 +73,7 @@ class Mesh::Impl final : public ConnectionOwner {
   bool new_one_stays(const Peer& peer, const Connection& fresh) const;
   void link_control(Peer& peer, Connection& connection);
   void link_bulk(Peer& peer, Connection& connection);
+  static bool ordinary(const Refusal& refusal, const Connection& connection);
   void note_answer(const Connection& connection);
   void begin_life(Peer& peer, Incarnation incarnation, uint64_t life);
   void learn(Peer& peer, const Hello& theirs);
