@@ -1,5 +1,6 @@
 #include "transport/connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -237,6 +238,10 @@ void Connection::write(std::string frames) {
   bytes_sent_ += frames.size();
   stream_->write(std::move(frames));
   if (unsent_since_us_ == 0 && stream_->unsent() > 0) unsent_since_us_ = owner_.now_us();
+}
+
+void Connection::away(uint64_t us) {
+  if (unsent_since_us_ != 0) unsent_since_us_ = std::min(unsent_since_us_ + us, owner_.now_us());
 }
 
 void Connection::send_frame(FrameType type, std::string_view body) {

@@ -99,7 +99,9 @@ class Connection final : public env::StreamEvents {
   /// Whole frames, made by append_frame(). REQUIRES established().
   void write(std::string frames);
   size_t unsent() const { return stream_ == nullptr ? 0 : stream_->unsent(); }
-  /// Since when nothing that is unsent has been taken; 0: nothing is unsent.
+  /// The owner's loop has just come back from so long a rest that nobody wanted.
+  void away(uint64_t us);
+  /// Since when nothing that is unsent has been taken, but for such rests; 0: nothing is unsent.
   uint64_t stalled_since_us() const { return unsent() == 0 ? 0 : unsent_since_us_; }
   /// Ends a handshake or a lingering that takes too long.
   void tick();
@@ -112,9 +114,9 @@ class Connection final : public env::StreamEvents {
 
  private:
   void handle(const FrameReader::Frame& frame);
+  void establish();
   void on_hello(std::string_view body);
   void on_proof(std::string_view body);
-  void establish();
   void greet(const Hello* theirs);
   void send_frame(FrameType type, std::string_view body);
   void linger();
@@ -142,9 +144,9 @@ class Connection final : public env::StreamEvents {
   uint64_t bytes_sent_ = 0;
   bool proven_ = false;
   bool planned_close_ = false;
+  uint64_t established_us_ = 0;
   uint64_t unsent_since_us_ = 0;
   uint64_t linger_since_us_ = 0;
-  uint64_t established_us_ = 0;
 };
 
 }  // namespace doozer::transport

@@ -49,5 +49,40 @@ TEST_F(MeshStarving, ABulkConnectionThatComesTooLateIsRefusedWithoutALine) {
   EXPECT_GT(Probe::reached("mesh: a bulk connection without its control connection"), late);
 }
 
+// A machine that starves: every loop gets its turn late, again and again, and what came meanwhile
+// waits in its sockets.
+TEST_F(MeshStarving, WhoStarvesTakesNoPeerForSilent) {
+  constexpr size_t kServers = 3;
+  start_all(kServers);
+  ASSERT_TRUE(run_until([&] { return connected(kServers); }, 500'000));
+  run_for(1'000'000);
+  Rng rng(7);
+  std::vector<uint64_t> awake_us(kServers, now());
+  const uint64_t end_us = now() + 120'000'000;
+  while (now() < end_us) {
+    for (size_t i = 0; i < kServers; ++i) {
+      if (now() < awake_us[i]) continue;
+      awake_us[i] = now() + 1'000 + rng.below(74'000);
+      node(i).clock().stall_until(awake_us[i]);
+    }
+    run_for(500);
+  }
+  for (size_t i = 0; i < kServers; ++i) EXPECT_EQ(mesh(i).stats().links_down, 0U) << i;
+}
+
+TEST_F(MeshStarving, WhoStarvesStillFindsALinkThatIsCut) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  run_for(1'000'000);
+  cut(0, 1);
+  const uint64_t began = now();
+  while (mesh(0).linked(id(1)) && now() - began < 3'000'000) {
+    node(0).clock().stall_until(now() + 100'000);
+    run_for(101'000);
+  }
+  EXPECT_LE(now() - began, 800'000U);
+  EXPECT_TRUE(mesh(0).reachable(id(1)));
+}
+
 }  // namespace
 }  // namespace doozer::transport
