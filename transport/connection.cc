@@ -1,5 +1,6 @@
 #include "transport/connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -112,8 +113,7 @@ void Connection::handle(const FrameReader::Frame& frame) {
     case FrameType::proof: on_proof(frame.body); return;
     case FrameType::welcome:
       if (state_ != State::welcoming) break;
-      state_ = State::established;
-      owner_.on_established(*this);
+      establish();
       return;
     case FrameType::refusal: {
       const Result<Refusal> refusal = decode_refusal(frame.body);
@@ -195,7 +195,12 @@ void Connection::accept() {
     return;
   }
   send_frame(FrameType::welcome, {});
+  establish();
+}
+
+void Connection::establish() {
   state_ = State::established;
+  established_us_ = owner_.now_us();
   owner_.on_established(*this);
 }
 
@@ -233,6 +238,10 @@ void Connection::write(std::string frames) {
   bytes_sent_ += frames.size();
   stream_->write(std::move(frames));
   if (unsent_since_us_ == 0 && stream_->unsent() > 0) unsent_since_us_ = owner_.now_us();
+}
+
+void Connection::away(uint64_t us) {
+  if (unsent_since_us_ != 0) unsent_since_us_ = std::min(unsent_since_us_ + us, owner_.now_us());
 }
 
 void Connection::send_frame(FrameType type, std::string_view body) {

@@ -78,6 +78,8 @@ class Connection final : public env::StreamEvents {
   /// REQUIRES proven().
   const Hello& theirs() const { return theirs_; }
   uint64_t began_us() const { return began_us_; }
+  /// REQUIRES that it is or was established. A dial may have waited long before that.
+  uint64_t established_us() const { return established_us_; }
   /// The same at both ends and for no other connection; not 0.
   uint64_t tag() const { return tag_; }
   /// Once established, both count from the same frame; what came of a frame counts.
@@ -97,7 +99,9 @@ class Connection final : public env::StreamEvents {
   /// Whole frames, made by append_frame(). REQUIRES established().
   void write(std::string frames);
   size_t unsent() const { return stream_ == nullptr ? 0 : stream_->unsent(); }
-  /// Since when nothing that is unsent has been taken; 0: nothing is unsent.
+  /// The owner's loop has just come back from so long a rest that nobody wanted.
+  void away(uint64_t us);
+  /// Since when nothing that is unsent has been taken, but for such rests; 0: nothing is unsent.
   uint64_t stalled_since_us() const { return unsent() == 0 ? 0 : unsent_since_us_; }
   /// Ends a handshake or a lingering that takes too long.
   void tick();
@@ -110,6 +114,7 @@ class Connection final : public env::StreamEvents {
 
  private:
   void handle(const FrameReader::Frame& frame);
+  void establish();
   void on_hello(std::string_view body);
   void on_proof(std::string_view body);
   void greet(const Hello* theirs);
@@ -139,6 +144,7 @@ class Connection final : public env::StreamEvents {
   uint64_t bytes_sent_ = 0;
   bool proven_ = false;
   bool planned_close_ = false;
+  uint64_t established_us_ = 0;
   uint64_t unsent_since_us_ = 0;
   uint64_t linger_since_us_ = 0;
 };

@@ -82,14 +82,19 @@ void LinkHealth::on_beat(const Beat& beat, uint64_t now_us) {
   echo_us_ = std::max<uint64_t>(now_us, 1);
 }
 
+void LinkHealth::away(uint64_t us, uint64_t now_us) {
+  if (echo_us_ != 0) echo_us_ = std::min(echo_us_ + us, std::max<uint64_t>(now_us, 1));
+  if (down_since_us_ != 0) down_since_us_ = std::min(down_since_us_ + us, now_us);
+}
+
 bool LinkHealth::fresh(uint64_t now_us) const {
-  return connected_ && echo_us_ != 0 && now_us - echo_us_ <= kLinkDownUs;
+  return connected_ && echo_us_ != 0 && now_us - std::min(now_us, echo_us_) <= kLinkDownUs;
 }
 
 bool LinkHealth::update(uint64_t now_us, bool stalled) {
   const bool good = fresh(now_us) && !stalled;
   if (good == up_) {
-    if (up_ && damp_us_ > 0 && now_us - up_since_us_ > kDampForgetFactor * damp_us_) forgive();
+    if (up_ && damp_us_ > 0 && now_us > up_since_us_ + kDampForgetFactor * damp_us_) forgive();
     return false;
   }
   up_ = good;

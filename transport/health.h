@@ -3,7 +3,8 @@
 // Every kBeatUs each side sends a stamp of its own clock and echoes the newest stamp of the other,
 // with how long it has held it. A link is up while echoes of ever newer stamps come at least every
 // kLinkDownUs, each after at most kEchoAgeUsMax: so a stall of either direction takes it down, on
-// both sides. Clocks are never compared: a stamp is read only by who made it.
+// both sides. Clocks are never compared: a stamp is read only by who made it. Time in which this
+// server's own loop did not run is no silence of the peer (away()).
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,8 @@ class LinkHealth {
   /// It is gone; true if the link was up. Only what nobody planned is a flap.
   bool disconnect(bool planned);
   void on_beat(const Beat& beat, uint64_t now_us);
+  /// The loop has just come back from so long a rest that nobody wanted.
+  void away(uint64_t us, uint64_t now_us);
   Beat make_beat(uint64_t now_us);
   /// Echoes are fresh.
   bool fresh(uint64_t now_us) const;

@@ -88,6 +88,23 @@ TEST(Health, EchoesOfWhatWasNeverSaidOrOnceMoreProveNothing) {
   EXPECT_FALSE(health.fresh(6'000'101 + kLinkDownUs));
 }
 
+TEST(Health, WhatTheOwnLoopSleptIsNoSilence) {
+  TwoEnds ends;
+  ends.beats(5);
+  const uint64_t rest = 10 * kLinkDownUs;
+  ends.now += rest;
+  ends.a.away(rest, ends.now);
+  EXPECT_FALSE(ends.a.update(ends.now, false));
+  EXPECT_TRUE(ends.a.up());
+  // The rest of the silence counts as before, and no more than that was forgiven.
+  ends.a.update(ends.now + kLinkDownUs, false);
+  EXPECT_FALSE(ends.a.up());
+  // Of a connection that is down for long too: it is not given up for what nobody waited for.
+  const uint64_t down = ends.a.down_since_us();
+  ends.a.away(rest, ends.now + kLinkDownUs + rest);
+  EXPECT_EQ(ends.a.down_since_us(), down + rest);
+}
+
 TEST(Health, StuckBytesTakeItDownThoughEchoesAreFresh) {
   TwoEnds ends;
   ends.beats(5);

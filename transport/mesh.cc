@@ -150,48 +150,80 @@ void Mesh::Impl::arm_tick() {
   });
 }
 
-// Everything that is a matter of time, for all links in one turn.
+// Everything that is a matter of time, for all links in one turn. Beats leave at once; who has been
+// silent is judged once all is read that came by now: a loop serves its timers first.
 void Mesh::Impl::tick() {
   const uint64_t now = now_us();
   arm_tick();
-  pool_.tick();
-  if (stopped_) return;
-  // After a stall of our own, echoes wait to be read: nobody is judged by that silence, and what
-  // is read now is answered at once.
-  const bool late = ticked_us_ != 0 && now - ticked_us_ > 2 * kBeatUs;
+  const uint64_t since = ticked_us_ == 0 ? 0 : now - ticked_us_;
+  if (since > kBeatUs) note_rest(since - kBeatUs, now);
   ticked_us_ = now;
-  for (const auto& [id, peer] : peers_.all()) tick_peer(*peer, now, late);
-  if (states_.expire(now)) graph_dirty_ = true;
-  reassembly_.expire(now);
+  for (const auto& [id, peer] : peers_.all()) {
+    if (peer->control != nullptr) send_beat(*peer);
+  }
   refresh_own(now - own_sent_us_ >= kLinkStateRefreshUs);
   dial_due(now);
   tell_changes();
+  if (std::exchange(checking_, true)) return;
+  clock_.post([this, now, alive = std::weak_ptr<int>(alive_)] {
+    if (alive.expired() || stopped_) return;
+    checking_ = false;
+    check_links(now);
+  });
 }
 
-void Mesh::Impl::tick_peer(Peer& peer, uint64_t now, bool late) {
-  if (peer.control == nullptr) return;
-  const uint64_t stalled_since = peer.control->stalled_since_us();
-  const bool stalled = stalled_since != 0 && now - stalled_since > kStallUs;
-  peer.answer_next = late;
-  if (!late && peer.health.update(now, stalled)) {
-    set_up(peer, peer.health.up(), stalled ? "bytes are stuck" : "no echo");
+// This loop did not run for so long: that was no silence of others, and what they hear late from
+// us they should hear at once.
+void Mesh::Impl::note_rest(uint64_t us, uint64_t now) {
+  for (const auto& [id, peer] : peers_.all()) {
+    if (peer->control == nullptr) continue;
+    if (us > kBeatUs / 2) peer->answer_next = true;
+    peer->health.away(us, now);
+    peer->control->away(us);
+    if (peer->bulk != nullptr) peer->bulk_progress_us = std::min(peer->bulk_progress_us + us, now);
+  }
+}
+
+// At `now` it is known who has been silent until then; other things may be newer.
+void Mesh::Impl::check_links(uint64_t now) {
+  pool_.tick();
+  if (stopped_) return;
+  for (const auto& [id, peer] : peers_.all()) {
+    if (peer->control != nullptr) check_link(*peer, now);
+  }
+  if (states_.expire(now_us())) graph_dirty_ = true;
+  reassembly_.expire(now_us());
+  tell_changes();
+}
+
+bool Mesh::Impl::bytes_stuck(const Peer& peer, uint64_t now) {
+  const uint64_t since = peer.control->stalled_since_us();
+  return since != 0 && now > since + kStallUs;
+}
+
+void Mesh::Impl::check_link(Peer& peer, uint64_t now) {
+  const bool stuck = bytes_stuck(peer, now);
+  if (peer.health.update(now, stuck)) {
+    set_up(peer, peer.health.up(), stuck ? "bytes are stuck" : "no echo");
   }
   // The end of a damping shows in our record.
   const uint64_t until = peer.health.damped_until_us();
   if (until != 0 && now >= until && now - until <= 2 * kBeatUs)
     links_dirty_ = peers_changed_ = true;
   const uint64_t down_since = peer.health.down_since_us();
-  if (down_since != 0 && now - down_since > kStaleConnectionUs) {
+  if (down_since != 0 && now > down_since + kStaleConnectionUs) {
     Connection& stale = *peer.control;
     unlink(peer, stale, false, "no echo for too long");
     stale.close();
     return;
   }
-  send_beat(peer);
-  if (peer.bulk == nullptr) return;
+  if (peer.bulk != nullptr) check_bulk(peer, now);
+}
+
+void Mesh::Impl::check_bulk(Peer& peer, uint64_t now) {
   const uint64_t sent = peer.bulk->bytes_sent();
   if (sent == peer.bulk_acknowledged && peer.bulk->unsent() == 0) peer.bulk_progress_us = now;
-  const uint64_t waits = now - peer.bulk_progress_us;
+  const uint64_t waits = now - std::min(now, peer.bulk_progress_us);
   const bool good = waits <= kStallUs;
   if (good != peer.bulk_good) {
     peer.bulk_good = good;

@@ -63,12 +63,17 @@ class Mesh::Impl final : public ConnectionOwner {
   void tick();
   void arm_tick();
   bool nobody_there() const;
-  void tick_peer(Peer& peer, uint64_t now, bool late);
+  void note_rest(uint64_t us, uint64_t now);
+  void check_links(uint64_t now);
+  void check_link(Peer& peer, uint64_t now);
+  void check_bulk(Peer& peer, uint64_t now);
+  static bool bytes_stuck(const Peer& peer, uint64_t now);
   void dial_due(uint64_t now);
   void tell_changes();
 
   // --- mesh_links.cc
   std::optional<Refusal> admit(Connection& connection);
+  static bool ordinary(const Refusal& refusal, const Connection& connection);
   void reject(Connection& connection, const Refusal& refusal);
   bool new_one_stays(const Peer& peer, const Connection& fresh) const;
   void link_control(Peer& peer, Connection& connection);
@@ -139,6 +144,7 @@ class Mesh::Impl final : public ConnectionOwner {
   bool peers_changed_ = false;  ///< to be told
   bool known_changed_ = false;
   bool telling_ = false;
+  bool checking_ = false;  ///< check_links() is posted
   bool more_to_send_ = false;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< for slices that may outlive this
 };

@@ -78,6 +78,7 @@ std::optional<Refusal> Mesh::Impl::admit(Connection& connection) {
   }
   const bool bulk = connection.role() == Role::bulk;
   if (bulk && (peer->control == nullptr || peer->life != theirs.life)) {
+    PROBE("mesh: a bulk connection without its control connection");
     return Refusal{RefusalCode::unexpected, "a bulk connection without its control connection"};
   }
   if (!new_one_stays(*peer, connection)) {
@@ -86,12 +87,19 @@ std::optional<Refusal> Mesh::Impl::admit(Connection& connection) {
   return std::nullopt;
 }
 
+// What happens between servers that are well. Of connections that are made at the same time none
+// knows what becomes of the others: a bulk connection may come when its control connection has just
+// ended, and is dialled again.
+bool Mesh::Impl::ordinary(const Refusal& refusal, const Connection& connection) {
+  if (refusal.code == RefusalCode::unexpected) return connection.role() == Role::bulk;
+  return refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself;
+}
+
 void Mesh::Impl::reject(Connection& connection, const Refusal& refusal) {
   ++stats_.refused;
   const Hello theirs = connection.theirs();
-  const bool quiet = refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself;
   if (refusal.code == RefusalCode::duplicate) note_answer(connection);
-  if (!quiet && pace_.may(now_us())) {
+  if (!ordinary(refusal, connection) && pace_.may(now_us())) {
     logger_.warn("peer_refused", {{"peer", theirs.identity.to_string()},
                                   {"address", connection.address()},
                                   {"code", refusal_name(refusal.code)},
@@ -126,7 +134,7 @@ bool Mesh::Impl::new_one_stays(const Peer& peer, const Connection& fresh) const 
   const Connection* const old = bulk ? peer.bulk : peer.control;
   if (old == nullptr || old == &fresh || peer.life != fresh.theirs().life) return true;
   const bool good = bulk ? peer.bulk_good : peer.health.fresh(now_us());
-  const bool alive = good || now_us() - old->began_us() <= kLinkDownUs;
+  const bool alive = good || now_us() - old->established_us() <= kLinkDownUs;
   if (!alive || old->dialled() == fresh.dialled()) return true;
   return fresh.dialled() ? self_.identity < peer.identity : peer.identity < self_.identity;
 }

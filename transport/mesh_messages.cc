@@ -126,10 +126,8 @@ void Mesh::Impl::on_beat(Peer& peer, std::string_view body) {
   const uint64_t now = now_us();
   peer.health.on_beat(*beat, now);
   const bool was_up = peer.health.up();
-  const uint64_t stalled_since = peer.control->stalled_since_us();
-  if (peer.health.update(now, stalled_since != 0 && now - stalled_since > kStallUs)) {
-    set_up(peer, peer.health.up(), "no echo");
-  }
+  // Behind this one a newer one may wait: only check_link() takes a link down.
+  if (!was_up && peer.health.update(now, bytes_stuck(peer, now))) set_up(peer, true, {});
   if (peer.bulk != nullptr && beat->bulk_tag == peer.bulk->tag() &&
       beat->bulk_received > peer.bulk_acknowledged) {
     peer.bulk_acknowledged = beat->bulk_received;

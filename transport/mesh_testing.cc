@@ -135,7 +135,7 @@ Node::Node(sim::SimNetwork& network, Hurts& hurts, uint64_t start_us, MeshOption
     if (mesh_ != nullptr) mesh_->turn_end();
     std::erase_if(waiting_, [](const auto& w) { return w.second->gone; });
   });
-  mesh_->start();
+  clock_.post([this] { mesh_->start(); });
 }
 
 Node::~Node() {
