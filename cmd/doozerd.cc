@@ -198,7 +198,7 @@ class Process {
   }
 
   void on_stopped(const Result<void>& how) {
-    exit_code_ = how ? kExitOk : kExitRuntime;
+    exit_code_ = how ? kExitOk : how.error().code == Code::conflict ? kExitDisowned : kExitRuntime;
     notifier_.stopping();
     loop_->stop();
   }

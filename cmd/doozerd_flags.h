@@ -14,8 +14,9 @@ namespace doozer::cmd {
 
 /// Exit codes of doozerd; also in the manual page.
 constexpr int kExitOk = 0;
-constexpr int kExitRuntime = 1;  ///< it could not start, or had to stop
-constexpr int kExitUsage = 2;    ///< a flag, the environment or the file is wrong
+constexpr int kExitRuntime = 1;   ///< it could not start, or had to stop
+constexpr int kExitUsage = 2;     ///< a flag, the environment or the file is wrong
+constexpr int kExitDisowned = 3;  ///< its directory was copied or rolled back, say other servers
 
 enum class Action : uint8_t {
   run,

@@ -155,6 +155,9 @@ It could not start or had to stop: the log says why.
 .B 2
 A flag, the environment or the file is wrong; nothing was touched.
 .TP
+.B 3
+Other servers have shown that its data directory was copied or rolled back: not to be started again.
+.TP
 .BR 130 , " 143"
 A second SIGINT or SIGTERM ended it at once.
 .SH SEE ALSO

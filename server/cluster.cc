@@ -95,6 +95,22 @@ Result<void> Cluster::build() {
   return {};
 }
 
+// The cache of addresses may be lost, or older than the register: a start that the register tells
+// of was seen, and a lower one is a disk that was rolled back.
+void Cluster::add_registered(std::vector<transport::KnownPeer>& known) const {
+  for (const Identity& voter : raft::all_voters(replica_->core().configuration())) {
+    const core::Member* const member = replica_->machine().members().find(voter);
+    if (voter == self_ || member == nullptr) continue;
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&](const auto& peer) { return peer.identity == voter; });
+    if (found == known.end()) {
+      known.push_back({voter, member->address, member->incarnation});
+    } else {
+      found->incarnation = std::max(found->incarnation, member->incarnation);
+    }
+  }
+}
+
 transport::MeshOptions Cluster::mesh_options() {
   transport::MeshOptions mesh = options_.mesh;
   const storage::Recovered& recovered = parts_.storage.recovered();
@@ -114,6 +130,7 @@ transport::MeshOptions Cluster::mesh_options() {
   const bool sole_voter =
       recovered.configuration.voters == std::vector<Identity>{self_} && mesh.known.empty();
   mesh.booted_alone = sole_voter && replica_->machine().members().size() <= 1;
+  add_registered(mesh.known);
   return mesh;
 }
 

@@ -126,16 +126,16 @@ class Cluster final : private ReplicaHost,
   transport::MeshOptions mesh_options();
   Result<std::vector<transport::KnownPeer>> read_known();
   void write_known();
+  void add_registered(std::vector<transport::KnownPeer>& known) const;
 
   // ReplicaHost
   void post(const Identity& to, bool bulk, std::string payload) override;
-  void on_fatal(const Error& error, bool rolled_back) override;
+  void on_fatal(const Error& error, bool rolled_back) override;  // MeshEvents' too
   void on_cluster_changed() override;
   void on_fetch_snapshot(const raft::FetchSnapshot& wanted) override;
   void on_snapshot_wanted() override;
   void on_digest(const core::Digests& digests) override;
   // MeshEvents.
-  void on_fatal(const Error& error) override { on_fatal(error, false); }
   void on_message(const Identity& from, Incarnation incarnation, transport::Channel channel,
                   std::string_view payload) override;
   void on_gone(const Identity& identity, Incarnation incarnation) override;

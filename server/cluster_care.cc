@@ -313,6 +313,7 @@ std::vector<Identity> Cluster::known_servers() const {
 void Cluster::update_standbys() {
   std::vector<Identity> standbys;
   const std::vector<Identity> voters = raft::all_voters(replica_->core().configuration());
+  mesh_->keep(voters);
   for (const transport::PeerInfo& peer : mesh_->peers()) {
     if (peer.up && !std::binary_search(voters.begin(), voters.end(), peer.identity)) {
       standbys.push_back(peer.identity);

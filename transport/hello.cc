@@ -136,6 +136,7 @@ std::string_view refusal_name(RefusalCode code) {
     case RefusalCode::full: return "full";
     case RefusalCode::no_cluster: return "no_cluster";
     case RefusalCode::unexpected: return "unexpected";
+    case RefusalCode::not_yet: return "not_yet";
   }
   UNREACHABLE();
 }

@@ -69,6 +69,7 @@ enum class RefusalCode : uint8_t {
   full = 8,           ///< kServersMax is reached
   no_cluster = 9,     ///< the refusing side has no cluster yet
   unexpected = 10,    ///< any other reason, for people
+  not_yet = 11,       ///< an earlier life of the dialler may still be there: to be tried again
 };
 
 struct Refusal {

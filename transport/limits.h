@@ -58,6 +58,10 @@ constexpr uint64_t kProofRedialUs = 1'000;          ///< after the first; doubli
 constexpr uint64_t kStaleConnectionUs = 1'000'000;  ///< down so long: closed and dialled anew
 constexpr uint64_t kSelfDialUs = 60'000'000;        ///< before an address of our own is tried again
 
+/// A later life of a server waits so long for the end of an earlier one that still answers; then
+/// both are refused.
+constexpr uint64_t kRivalUs = 1'000'000;
+
 // --- Attaching
 constexpr uint64_t kAskAgainUs = 500'000;           ///< an address that holds no cluster
 constexpr uint64_t kAnswerFreshUs = 3'000'000;      ///< an answer older than this is silence
@@ -70,6 +74,7 @@ constexpr size_t kLogLinesPerSecond = 10;
 static_assert(2 * kBeatUs < kLinkDownUs, "one lost turn of the peer is no outage");
 static_assert(kLinkDownUs + kBeatUs + kEchoAgeUsMax / 2 < kElectionTimeoutMinUs,
               "a rerouted link costs no election");
+static_assert(kLinkDownUs * 4 < kRivalUs, "a restart has lost its links by then");
 static_assert(kLinkStateRefreshUs * 3 < kLinkStateExpiresUs);
 static_assert(kAskAgainUs + kHandshakeUs < kAnswerFreshUs);
 static_assert(kMessageBytesMax < kBulkQueueBytesMax);

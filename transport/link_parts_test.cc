@@ -330,10 +330,11 @@ TEST(Judge, TellsWhoMayBeAPeerAndNamesBothSides) {
   good.incarnation = Incarnation(7);
   good.life = 70;
   good.address = "them:1";
+  bool lives = false;
   const auto code = [&](auto change, const Peer* peer) -> int {
     Hello hello = good;
     change(hello);
-    const auto refusal = judge(self, hello, "from:1", peer);
+    const auto refusal = judge(self, hello, "from:1", peer, lives);
     if (!refusal) return 0;
     EXPECT_NE(refusal->reason.find(id(0).to_string()), std::string::npos) << refusal->reason;
     EXPECT_NE(refusal->reason.find(hello.identity.to_string()), std::string::npos);
@@ -346,7 +347,15 @@ TEST(Judge, TellsWhoMayBeAPeerAndNamesBothSides) {
   EXPECT_EQ(code([](Hello& h) { h.cluster = id(21); }, &known), is(RefusalCode::other_cluster));
   EXPECT_EQ(code([](Hello& h) { h.incarnation = Incarnation(6); }, &known),
             is(RefusalCode::rolled_back));
+  EXPECT_EQ(code([](Hello& h) { h.life = 71; }, &known), is(RefusalCode::rolled_back))
+      << "it came to this start before: its disk is one that was set back";
+  lives = true;
   EXPECT_EQ(code([](Hello& h) { h.life = 71; }, &known), is(RefusalCode::copied));
+  EXPECT_EQ(code([](Hello& h) { h.incarnation = Incarnation(6); }, &known),
+            is(RefusalCode::copied));
+  EXPECT_EQ(code([](Hello& h) { h.incarnation = Incarnation(8), h.life = 80; }, &known), 0)
+      << "the mesh waits for the end of the known life";
+  lives = false;
   EXPECT_EQ(code([](Hello& h) { h.identity = id(0), h.life = 50; }, nullptr),
             is(RefusalCode::itself));
   EXPECT_EQ(code([](Hello& h) { h.identity = id(0); }, nullptr), is(RefusalCode::copied));

@@ -28,6 +28,7 @@ void Mesh::accept(std::unique_ptr<env::AcceptedStream> accepted) { impl_->accept
 void Mesh::goodbye() { impl_->goodbye(); }
 void Mesh::stop() { impl_->stop(); }
 void Mesh::forget(const Identity& identity) { impl_->forget(identity); }
+void Mesh::keep(std::vector<Identity> members) { impl_->keep(std::move(members)); }
 bool Mesh::linked(const Identity& identity) const { return impl_->linked(identity); }
 bool Mesh::reachable(const Identity& identity) const { return impl_->reachable(identity); }
 std::vector<PeerInfo> Mesh::peers() const { return impl_->peers(); }

@@ -106,8 +106,9 @@ class MeshEvents {
   virtual void on_known_changed() = 0;
   /// A proven peer shows that this server must not go on: a disk that was copied or rolled back, or
   /// booted_alone and another cluster knows its address. Code: conflict. The message names both
-  /// sides. The mesh goes on until it is stopped.
-  virtual void on_fatal(const Error& error) = 0;
+  /// sides. `rolled_back`: the disk is older than what others have seen of it, and must not be
+  /// started again. The mesh goes on until it is stopped.
+  virtual void on_fatal(const Error& error, bool rolled_back) = 0;
 };
 
 class Mesh {
@@ -141,6 +142,8 @@ class Mesh {
   /// Never dials it again and drops its place in known(), until it comes by itself. A removed
   /// server.
   void forget(const Identity& identity);
+  /// These are never forgotten for a newcomer: the members.
+  void keep(std::vector<Identity> members);
 
   /// A direct link is up, damped or not.
   bool linked(const Identity& identity) const;

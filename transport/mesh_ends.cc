@@ -81,7 +81,7 @@ void Mesh::Impl::on_refused(Connection& connection, const Refusal& refusal) {
   const bool final =
       refusal.code == RefusalCode::rolled_back || refusal.code == RefusalCode::copied;
   if (final && connection.proven() && connection.theirs().cluster == self_.cluster) {
-    fatal(refusal.reason);
+    fatal(refusal.reason, refusal.code == RefusalCode::rolled_back);
   }
 }
 
@@ -134,6 +134,7 @@ void Mesh::Impl::dial_failed(const Connection& connection, const Error& why) {
     return;
   }
   dialler_.failed(connection.address(), now);
+  if (!connection.proven()) note_absent(connection.address(), Identity());
   const bool asks_proof = peer != nullptr && peer->closed_by_peer && peer->control == nullptr &&
                           peer->address == connection.address() &&
                           peer->answered == peer->incarnation &&

@@ -1,6 +1,6 @@
 // The inside of Mesh, shared by its files: mesh.cc (life and timers), mesh_links.cc (connections
-// become links), mesh_ends.cc (and cease to be), mesh_routes.cc (link-state and routes),
-// mesh_messages.cc (what is carried).
+// become links), mesh_rivals.cc (of one identity), mesh_ends.cc (and cease to be), mesh_routes.cc
+// (link-state and routes), mesh_messages.cc (what is carried).
 #pragma once
 
 #include <map>
@@ -37,6 +37,7 @@ class Mesh::Impl final : public ConnectionOwner {
   void goodbye();
   void stop();
   void forget(const Identity& identity);
+  void keep(std::vector<Identity> members) { members_ = std::move(members); }
   bool linked(const Identity& identity) const;
   std::vector<PeerInfo> peers();
   std::vector<KnownPeer> known() const;
@@ -82,7 +83,12 @@ class Mesh::Impl final : public ConnectionOwner {
   void begin_life(Peer& peer, Incarnation incarnation, uint64_t life);
   void learn(Peer& peer, const Hello& theirs);
   Peer* peer_of(const Connection& connection);
-  void fatal(const std::string& message);
+  void fatal(const std::string& message, bool rolled_back = false);
+
+  // --- mesh_rivals.cc
+  bool lives(const Peer& peer) const;
+  std::optional<Refusal> contest(Peer& known, const Hello& theirs, const std::string& from);
+  void note_absent(const std::string& address, const Identity& who);
 
   // --- mesh_ends.cc
   void unlink(Peer& peer, Connection& connection, bool planned, std::string_view why);
@@ -135,6 +141,7 @@ class Mesh::Impl final : public ConnectionOwner {
   MeshStats stats_;
   LogPace pace_;
   uint64_t last_message_ = 0;
+  std::vector<Identity> members_;  ///< never forgotten
   env::TimerId timer_ = 0;
   bool started_ = false;
   bool stopped_ = false;

@@ -38,13 +38,14 @@ Peer* Mesh::Impl::peer_of(const Connection& connection) {
   return peer->control == &connection || peer->bulk == &connection ? peer : nullptr;
 }
 
-void Mesh::Impl::fatal(const std::string& message) {
+void Mesh::Impl::fatal(const std::string& message, bool rolled_back) {
   logger_.error("must_not_go_on", {{"why", message}});
-  events_.on_fatal({Code::conflict, message});
+  events_.on_fatal({Code::conflict, message}, rolled_back);
 }
 
 void Mesh::Impl::on_proven(Connection& connection) {
   const Hello theirs = connection.theirs();
+  if (connection.dialled()) note_absent(connection.address(), theirs.identity);
   if (theirs.role == Role::ask && !connection.dialled()) {
     connection.accept();  // it has learned all that it wants
     return;
@@ -68,7 +69,11 @@ void Mesh::Impl::on_proven(Connection& connection) {
 std::optional<Refusal> Mesh::Impl::admit(Connection& connection) {
   const Hello& theirs = connection.theirs();
   Peer* const known = peers_.find(theirs.identity);
-  if (auto refusal = judge(self_, theirs, connection.address(), known)) return refusal;
+  const bool lives = known != nullptr && this->lives(*known);
+  if (auto refusal = judge(self_, theirs, connection.address(), known, lives)) return refusal;
+  if (known != nullptr && theirs.incarnation > known->incarnation) {
+    if (auto refusal = contest(*known, theirs, connection.address())) return refusal;
+  }
   Peer* const peer = find_or_add(theirs.identity);
   if (peer == nullptr) {
     return Refusal{RefusalCode::full, "server " + self_.identity.to_string() + " at " +
@@ -92,7 +97,8 @@ std::optional<Refusal> Mesh::Impl::admit(Connection& connection) {
 // ended, and is dialled again.
 bool Mesh::Impl::ordinary(const Refusal& refusal, const Connection& connection) {
   if (refusal.code == RefusalCode::unexpected) return connection.role() == Role::bulk;
-  return refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself;
+  return refusal.code == RefusalCode::duplicate || refusal.code == RefusalCode::itself ||
+         refusal.code == RefusalCode::not_yet;
 }
 
 void Mesh::Impl::reject(Connection& connection, const Refusal& refusal) {

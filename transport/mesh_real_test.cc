@@ -46,7 +46,9 @@ class RealNode final : public MeshEvents, private env::AcceptEvents {
   }
   void on_peers_changed() override {}
   void on_known_changed() override {}
-  void on_fatal(const Error& error) override { ADD_FAILURE() << error.message; }
+  void on_fatal(const Error& error, bool /*rolled_back*/) override {
+    ADD_FAILURE() << error.message;
+  }
   void on_accept(std::unique_ptr<env::AcceptedStream> stream) override {
     mesh_->accept(std::move(stream));
   }

@@ -60,6 +60,8 @@ void Mesh::Impl::on_link_state(Peer& from, std::string_view body) {
   }
   const Peer* const known = peers_.find(state->identity);
   if (known != nullptr && state->incarnation < known->incarnation) return;
+  // A later life is believed once the link of the earlier one is down.
+  if (known != nullptr && state->incarnation > known->incarnation && lives(*known)) return;
   // Of two that claim one incarnation the first is believed, until the second comes itself.
   const bool claimed = known != nullptr && known->life != 0 && known->life != state->life;
   if (claimed && state->incarnation == known->incarnation) return;
@@ -149,6 +151,7 @@ Peer* Mesh::Impl::find_or_add(const Identity& identity) {
   const Peer* oldest = nullptr;
   for (const auto& [id, peer] : peers_.all()) {
     if (peer->control != nullptr || states_.find(id) != nullptr) continue;
+    if (std::find(members_.begin(), members_.end(), id) != members_.end()) continue;
     if (oldest == nullptr || peer->heard_us < oldest->heard_us) oldest = peer.get();
   }
   if (oldest == nullptr) return nullptr;

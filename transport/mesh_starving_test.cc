@@ -1,5 +1,5 @@
-// Meshes on machines that are slow: loops that get their turns late, and what that must not be taken
-// for.
+// Meshes on machines that are slow: loops that get their turns late, and what that must not be
+// taken for.
 
 #include "base/probe.h"
 #include "base/rng.h"

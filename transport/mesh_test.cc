@@ -387,6 +387,20 @@ TEST_F(MeshTest, ASilentServerGivesItsPlaceToANewcomer) {
   EXPECT_EQ(node(0).peer(id(5)).identity, Identity());
 }
 
+TEST_F(MeshTest, AMemberKeepsItsPlaceHoweverLongItIsSilent) {
+  start_all(kServersMax);
+  ASSERT_TRUE(run_until([&] { return connected(kServersMax); }, 5'000'000));
+  kill(5);
+  run_for(3'000'000);
+  mesh(0).keep({id(5)});
+  kill(6);
+  run_for(3'000'000);
+  start(kServersMax, options(kServersMax));
+  ASSERT_TRUE(run_until([&] { return mesh(0).reachable(id(kServersMax)); }, 5'000'000));
+  EXPECT_EQ(node(0).peer(id(5)).identity, id(5)) << "it was silent for longest";
+  EXPECT_EQ(node(0).peer(id(6)).identity, Identity());
+}
+
 TEST_F(MeshTest, AForgottenServerIsNotDialledAndComesBackByItself) {
   start_all(3);
   ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));

@@ -77,6 +77,7 @@ class Node final : public MeshEvents, private env::AcceptEvents, private LogSink
   std::vector<std::pair<Identity, Incarnation>> gone;
   std::vector<uint64_t> gone_us;
   std::vector<Error> fatal;
+  int rolled_backs = 0;  ///< of these
   std::vector<std::string> log;
   int peers_changed = 0;
   int known_changed = 0;
@@ -89,7 +90,10 @@ class Node final : public MeshEvents, private env::AcceptEvents, private LogSink
   void on_gone(const Identity& identity, Incarnation incarnation) override;
   void on_peers_changed() override { ++peers_changed; }
   void on_known_changed() override { ++known_changed; }
-  void on_fatal(const Error& error) override { fatal.push_back(error); }
+  void on_fatal(const Error& error, bool rolled_back) override {
+    fatal.push_back(error);
+    if (rolled_back) ++rolled_backs;
+  }
   void on_accept(std::unique_ptr<env::AcceptedStream> stream) override;
   void on_refused(const Error& /*why*/, uint64_t /*count*/) override {}
   void write(const LogRecord& record) override;

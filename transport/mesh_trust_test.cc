@@ -133,6 +133,7 @@ TEST_F(MeshTrust, ALowerIncarnationIsRefusedAndMustStop) {
   EXPECT_FALSE(mesh(0).reachable(id(2)));
   EXPECT_NE(node(2).fatal[0].message.find("rolled back"), std::string::npos);
   EXPECT_NE(node(2).fatal[0].message.find(id(2).to_string()), std::string::npos);
+  EXPECT_EQ(node(2).rolled_backs, 1) << "its directory must not be started again";
   EXPECT_TRUE(node(0).fatal.empty());
   EXPECT_TRUE(logged(0, "peer_refused", "code=rolled_back") ||
               logged(1, "peer_refused", "code=rolled_back"));
@@ -158,16 +159,119 @@ TEST_F(MeshTrust, TwoLivesOfOneIncarnationBothStop) {
   ASSERT_TRUE(
       run_until([&] { return !node(2).fatal.empty() && !node(3).fatal.empty(); }, 3'000'000));
   EXPECT_NE(node(2).fatal[0].message.find("one identity"), std::string::npos);
+  EXPECT_EQ(node(2).rolled_backs + node(3).rolled_backs, 0);
   EXPECT_TRUE(node(0).fatal.empty() && node(1).fatal.empty());
 }
 
-TEST_F(MeshTrust, ACopyThatStartedOnceMoreMakesTheOriginalStop) {
+TEST_F(MeshTrust, ALifeAgainstOneOfTheSameStartThatIsOverIsADiskThatWasSetBack) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  kill(2);
+  run_for(1'000'000);
+  MeshOptions again = options(2);
+  again.seed = 77;
+  start(2, again);
+  ASSERT_TRUE(run_until([&] { return !node(2).fatal.empty(); }, 2'000'000));
+  EXPECT_EQ(node(2).rolled_backs, 1);
+  EXPECT_NE(node(2).fatal[0].message.find("rolled back"), std::string::npos);
+}
+
+TEST_F(MeshTrust, ACopyThatStartedOnceMoreIsNotBelievedBesideTheOriginal) {
   start_all(3);
   ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
   MeshOptions copy = options(2, 2);
   copy.advertise = address(3);
   nodes_[3] = std::make_unique<Node>(*network_, hurts_, now(), copy, host(3));
-  ASSERT_TRUE(run_until([&] { return !node(2).fatal.empty(); }, 5'000'000));
+  bool believed = false;
+  ASSERT_TRUE(run_until(
+      [&] {
+        for (const size_t i : {0U, 1U}) {
+          believed |= node(i).peer(id(2)).incarnation != Incarnation(1);
+        }
+        return !node(2).fatal.empty() && !node(3).fatal.empty();
+      },
+      5'000'000));
+  EXPECT_FALSE(believed);
+  for (const size_t i : {2U, 3U}) {
+    const std::string& why = node(i).fatal[0].message;
+    EXPECT_NE(why.find("one identity"), std::string::npos) << why;
+    EXPECT_NE(why.find(address(2)), std::string::npos) << why;
+    EXPECT_NE(why.find(address(3)), std::string::npos) << why;
+    EXPECT_EQ(node(i).rolled_backs, 0) << "nobody can tell which of the two is the good one";
+  }
+}
+
+TEST_F(MeshTrust, ACopyFindsNobodyElseWhoTakesItForTheOriginal) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  // It waits for server 1, which knows the original from before its own restart.
+  kill(1);
+  run_for(100'000);
+  MeshOptions copy = options(2, 2);
+  copy.advertise = address(3);
+  copy.seeds = {address(1)};
+  nodes_[3] = std::make_unique<Node>(*network_, hurts_, now(), copy, host(3));
+  MeshOptions again = options(1, 2);
+  again.known = {{id(0), address(0), Incarnation(1)}, {id(2), address(2), Incarnation(1)}};
+  again.seeds.clear();
+  start(1, again);
+  bool believed = false;
+  ASSERT_TRUE(run_until(
+      [&] {
+        believed |= node(1).peer(id(2)).incarnation != Incarnation(1);
+        return !node(3).fatal.empty();
+      },
+      5'000'000));
+  EXPECT_FALSE(believed);
+}
+
+TEST_F(MeshTrust, WhatIsToldOfACopyIsNotBelievedByWhoHearsTheOriginal) {
+  start(0, options(0));
+  start(2, options(2));
+  ASSERT_TRUE(run_until([&] { return mesh(0).linked(id(2)); }, 500'000));
+  // Server 1 has never met the original, and takes the copy for it.
+  for (const size_t i : {0U, 2U}) cut(1, i);
+  start(1, options(1));
+  MeshOptions copy = options(2, 2);
+  copy.advertise = address(3);
+  copy.seeds = {address(1)};
+  nodes_[3] = std::make_unique<Node>(*network_, hurts_, now(), copy, host(3));
+  cut(3, 0);
+  cut(3, 2);
+  ASSERT_TRUE(run_until([&] { return mesh(1).linked(id(2)); }, 500'000));
+  heal(1, 0);
+  ASSERT_TRUE(run_until([&] { return mesh(0).linked(id(1)); }, 3'000'000));
+  bool believed = false;
+  run_until(
+      [&] {
+        believed |= node(0).peer(id(2)).incarnation != Incarnation(1);
+        return believed;
+      },
+      2'000'000);
+  EXPECT_FALSE(believed);
+  EXPECT_TRUE(node(2).fatal.empty());
+}
+
+TEST_F(MeshTrust, ARestartElsewhereIsBelievedOnceItsOldAddressIsFoundEmpty) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  kill(2);
+  MeshOptions moved = options(2, 2);
+  moved.advertise = address(3);
+  nodes_[3] = std::make_unique<Node>(*network_, hurts_, now(), moved, host(3));
+  ASSERT_TRUE(
+      run_until([&] { return mesh(0).linked(id(2)) && mesh(1).linked(id(2)); }, kRivalUs / 2));
+  EXPECT_TRUE(node(3).fatal.empty());
+}
+
+TEST_F(MeshTrust, ARestartOfAMachineThatVanishedIsBelievedOnceItsLinksAreDown) {
+  start_all(3);
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  kill(2, true);
+  run_for(20'000);
+  start(2, options(2, 2));
+  ASSERT_TRUE(run_until([&] { return connected(3); }, kRivalUs));
+  EXPECT_TRUE(node(2).fatal.empty());
 }
 
 TEST_F(MeshTrust, AServerThatReachesItselfByASeedIsNoConflict) {

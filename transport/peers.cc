@@ -28,8 +28,18 @@ Peer& PeerTable::add(const Identity& identity) {
   return *peers_.emplace(identity, std::make_unique<Peer>(identity, ledger_)).first->second;
 }
 
+Refusal two_live(const Self& self, const Hello& theirs, const std::string& from,
+                 const Peer& known) {
+  const std::string at = theirs.address.empty() ? from : theirs.address;
+  return {RefusalCode::copied,
+          "two servers live with one identity (a copied disk): " +
+              named(theirs.identity, theirs.incarnation, at) + " and the one with start " +
+              std::to_string(known.incarnation.value()) + " at " + known.address +
+              ", says server " + named(self.identity, self.incarnation, self.address)};
+}
+
 std::optional<Refusal> judge(const Self& self, const Hello& theirs, const std::string& from,
-                             const Peer* known) {
+                             const Peer* known, bool lives) {
   const std::string them =
       named(theirs.identity, theirs.incarnation, theirs.address.empty() ? from : theirs.address);
   const std::string us = named(self.identity, self.incarnation, self.address);
@@ -46,19 +56,16 @@ std::optional<Refusal> judge(const Self& self, const Hello& theirs, const std::s
                    "two servers live with one identity (a copied disk): " + us + " and " + them};
   }
   if (known == nullptr) return std::nullopt;
-  if (theirs.incarnation < known->incarnation) {
-    return Refusal{RefusalCode::rolled_back,
-                   "server " + them + " was seen with start " +
-                       std::to_string(known->incarnation.value()) +
-                       " before (a disk that was rolled back, or a copy), says server " + us};
-  }
-  // Each start counts up durably: two processes with one count have two disks.
-  if (theirs.incarnation == known->incarnation && known->life != 0 && theirs.life != known->life) {
-    return Refusal{RefusalCode::copied,
-                   "two servers live with one identity (a copied disk): " + them +
-                       " and the one at " + known->address + ", says server " + us};
-  }
-  return std::nullopt;
+  // Each start counts up durably: another process with the same count has another disk.
+  const bool other = known->life != 0 && theirs.life != known->life;
+  const bool behind = theirs.incarnation < known->incarnation ||
+                      (theirs.incarnation == known->incarnation && other);
+  if (!behind) return std::nullopt;
+  if (lives) return two_live(self, theirs, from, *known);
+  return Refusal{RefusalCode::rolled_back,
+                 "server " + them + " was seen with start " +
+                     std::to_string(known->incarnation.value()) + " at " + known->address +
+                     " before (a disk that was rolled back, or a copy), says server " + us};
 }
 
 }  // namespace doozer::transport

@@ -50,6 +50,11 @@ struct Peer {
   uint64_t closed_us = 0;
   int proof_redials = 0;
   Incarnation gone;  ///< the life that was told to be gone
+
+  // A life with a higher incarnation that was not believed yet.
+  uint64_t rival_life = 0;
+  uint64_t rival_since_us = 0;
+  uint64_t absent_us = 0;  ///< when `address` was last found without it
 };
 
 class PeerTable {
@@ -78,9 +83,12 @@ struct Self {
   std::string address;
 };
 
-/// Why the proven server that said `theirs` may not be a peer; nullopt: it may. `known` is what was
-/// known of that identity before, or null. Pure.
+/// Why the proven server that said `theirs` may not be a peer; nullopt: it may, if no earlier life
+/// of it lives. `known` is what was known of that identity before, or null; `lives`: that life
+/// answers. Pure.
 std::optional<Refusal> judge(const Self& self, const Hello& theirs, const std::string& from,
-                             const Peer* known);
+                             const Peer* known, bool lives);
+/// Of the one that said `theirs` and the life that is `known`: both are refused.
+Refusal two_live(const Self& self, const Hello& theirs, const std::string& from, const Peer& known);
 
 }  // namespace doozer::transport

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Clusters of real servers on loopback: what is promised when some of them die."""
+import os
 import shutil
 import signal
 import time
@@ -282,8 +283,43 @@ class Strangers(doozer_cluster.ClusterTest):
         original.start()
         copy.spawn()
         for server in (original, copy):  # neither is to be believed
-            self.assertEqual(server.process.wait(READONLY_SECONDS * 5), 1)
+            self.assertEqual(server.process.wait(READONLY_SECONDS * 5), 3)
             self.log_names(server, 'must_not_go_on', identity, original.address, copy.address)
+        self.assertTrue(self.writable(servers[0]), 'the other two go on')
+
+    def test_a_copy_of_a_running_server_is_not_believed(self):
+        servers = self.cluster()
+        original = servers[2]
+        identity = self.identity(original)
+        copy = self.server(*original.args)
+        os.kill(original.process.pid, signal.SIGSTOP)
+        shutil.copytree(original.data, copy.data)
+        os.kill(original.process.pid, signal.SIGCONT)
+        copy.spawn()
+        for server in (original, copy):
+            self.assertEqual(server.process.wait(READONLY_SECONDS * 5), 3)
+            self.log_names(server, 'must_not_go_on', identity, original.address, copy.address)
+            self.assertFalse(os.path.exists(os.path.join(server.data, 'barred')))
+        original.start()
+        self.assertTrue(self.writable(original), 'it is the good one')
+
+    def test_a_directory_that_was_set_back_is_barred_by_whoever_refuses_it(self):
+        servers = self.cluster()
+        member = servers[2]
+        self.assertEqual(member.stop(), 0)
+        older = member.data + '.older'
+        shutil.copytree(member.data, older)
+        for _ in range(2):
+            member.start()
+            member.kill9()
+        shutil.rmtree(member.data)
+        shutil.move(older, member.data)
+        member.spawn()
+        self.assertEqual(member.process.wait(READONLY_SECONDS * 5), 3)
+        self.log_names(member, 'must_not_go_on', 'rolled back', member.address)
+        member.spawn()
+        self.assertEqual(member.process.wait(READONLY_SECONDS * 5), 1)
+        self.assertIn('barred', member.log())
         self.assertTrue(self.writable(servers[0]), 'the other two go on')
 
 if __name__ == '__main__':
