@@ -194,6 +194,10 @@ TEST(RefusalFrame, GoldenBytesAndTheUnknown) {
             "03776879");
   EXPECT_EQ(decode_refusal(body)->code, RefusalCode::rolled_back);
   EXPECT_EQ(decode_refusal("\x63\x01x")->code, RefusalCode::unexpected);
+  for (uint8_t code = 1; code <= static_cast<uint8_t>(RefusalCode::not_yet); ++code) {
+    const Refusal refusal{static_cast<RefusalCode>(code), "why"};
+    EXPECT_EQ(decode_refusal(encode_refusal(refusal))->code, refusal.code);
+  }
   EXPECT_FALSE(decode_refusal(""));
   EXPECT_FALSE(decode_refusal("\x06\x05why"));
   EXPECT_LE(encode_refusal({RefusalCode::copied, std::string(9'000, 'r')}).size(),

@@ -119,7 +119,7 @@ Result<Refusal> decode_refusal(std::string_view body) {
   }
   // A code of a newer version is a reason for people.
   const bool known = code >= static_cast<uint8_t>(RefusalCode::duplicate) &&
-                     code <= static_cast<uint8_t>(RefusalCode::unexpected);
+                     code <= static_cast<uint8_t>(RefusalCode::not_yet);
   refusal.code = known ? static_cast<RefusalCode>(code) : RefusalCode::unexpected;
   return refusal;
 }

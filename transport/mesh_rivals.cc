@@ -1,6 +1,6 @@
-// Two processes with one identity: a restart, or a disk that was copied. A restart has lost its links
-// and left its address before its next life is heard of; so a later life is not believed while the
-// earlier one may still be there.
+// Two processes with one identity: a restart, or a disk that was copied. A restart has lost its
+// links and left its address before its next life is heard of; so a later life is not believed
+// while the earlier one may still be there.
 
 #include "base/probe.h"
 #include "transport/mesh_impl.h"
@@ -13,7 +13,8 @@ bool Mesh::Impl::lives(const Peer& peer) const {
   return peer.health.fresh(now_us()) || now_us() - peer.control->established_us() <= kLinkDownUs;
 }
 
-// Why a life with a higher incarnation is not believed yet, or never; nullopt: it is the present one.
+// Why a life with a higher incarnation is not believed yet, or never; nullopt: it is the present
+// one.
 std::optional<Refusal> Mesh::Impl::contest(Peer& known, const Hello& theirs,
                                            const std::string& from) {
   const uint64_t now = now_us();
@@ -37,8 +38,8 @@ std::optional<Refusal> Mesh::Impl::contest(Peer& known, const Hello& theirs,
     return std::nullopt;
   }
   return Refusal{RefusalCode::not_yet, "server " + theirs.identity.to_string() + " at " + from +
-                                           " may still live at " + known.address + ", says server " +
-                                           self_.identity.to_string()};
+                                           " may still live at " + known.address +
+                                           ", says server " + self_.identity.to_string()};
 }
 
 // Nobody answered at `address`, or somebody else (`who`) did: whoever was known to be there is gone
