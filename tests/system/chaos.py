@@ -5,7 +5,7 @@
     tests/system/chaos.py --seed 4711 --rounds 3      # the same faults in the same order
 
 Clients at every server read and write a few shared files and write down what they were told
-(chaos_clients.py), while one fault after the other is done to the cluster (chaos_faults.py). A
+(chaos_clients.py), while one fault after the other is done to the cluster (chaos_faults.py, chaos_members.py). A
 round is every kind of fault, in an order drawn from the seed; sometimes one goes on while another
 happens. At the end doozer-check judges the history.
 
@@ -23,6 +23,7 @@ import time
 
 import chaos_clients
 import chaos_faults
+import chaos_members
 import chaos_world
 import doozer_net
 import doozer_system
@@ -32,7 +33,9 @@ BACK_SECONDS = 70  # ten times what is promised: ten election time-outs
 TOGETHER = 0.3     # how often a fault goes on while another one happens
 ROUNDS = 3         # a whole run has every fault at least so often
 OPERATIONS = 20_000
-ARGS = ('--insecure-peers', '--segment-bytes', '4MiB', '--snapshot-log-bytes', '4MiB')
+SPARES = 2         # machines that wait to become members
+ARGS = ('--insecure-peers', '--segment-bytes', '4MiB', '--snapshot-log-bytes', '4MiB',
+        '--timeout', '%ds' % chaos_members.SILENT_SECONDS)
 
 
 class Run:
@@ -40,7 +43,8 @@ class Run:
     def __init__(self, options, directory):
         self.options, self.directory = options, directory
         self.rng = random.Random(options.seed)
-        self.bitten = dict.fromkeys(chaos_faults.FAULTS, 0)
+        self.bitten = dict.fromkeys(
+            (f for f in chaos_faults.FAULTS if not options.brief or f not in chaos_faults.LONG), 0)
         self.begun = time.monotonic()
         self.exits = contextlib.ExitStack()
 
@@ -48,11 +52,14 @@ class Run:
         print('%6.1f s  %s' % (time.monotonic() - self.begun, text), flush=True)
 
     def boot(self):
-        net = doozer_net.Net(self.options.servers)
+        count = self.options.servers
+        net = doozer_net.Net(count + SPARES)
         self.exits.callback(net.close)
-        self.servers = doozer_net.make_machines(net, self.directory, *ARGS)
+        self.machines = doozer_net.make_machines(net, self.directory, *ARGS, members=count)
+        self.servers = self.machines[:count]  # which change as members do
         self.exits.callback(self.kill_servers)
-        self.world = chaos_world.World(net, self.servers, self.rng, self.directory)
+        self.world = chaos_world.World(net, self.servers, self.machines[count:], self.rng,
+                                       self.directory)
         self.exits.callback(self.world.close)
         for server in self.servers:
             server.spawn()
@@ -68,9 +75,9 @@ class Run:
         return len(members) == len(self.servers)
 
     def kill_servers(self):
-        for server in self.servers:
-            if server.running():
-                server.kill9()
+        for machine in self.machines:
+            if machine.running():
+                machine.kill9()
 
     def all_write(self):
         """Waits until a write at each server passes that began after this."""
@@ -84,7 +91,7 @@ class Run:
         return time.monotonic() - begun
 
     def round(self):
-        names = list(chaos_faults.FAULTS)
+        names = list(self.bitten)
         self.rng.shuffle(names)
         for name in names:
             together = [name]
@@ -105,7 +112,7 @@ class Run:
 
     def run(self):
         self.boot()
-        self.work = chaos_clients.Workload(self.servers, self.options.seed)
+        self.work = chaos_clients.Workload(self.machines, self.options.seed)
         self.work.start()
         try:
             self.all_write()
@@ -171,7 +178,8 @@ def parse(args=None):
     parser.add_argument('--minutes', type=float, default=0, help='go on for so long')
     parser.add_argument('--rounds', type=int, default=ROUNDS, help='each fault at least so often')
     parser.add_argument('--seed', default=str(random.SystemRandom().randrange(1_000_000)))
-    parser.add_argument('--servers', type=int, default=3)
+    parser.add_argument('--servers', type=int, default=3, choices=(3, 5))
+    parser.add_argument('--brief', action='store_true', help='without faults that take long')
     parser.add_argument('--operations', type=int, default=OPERATIONS, help='fewer are a failure')
     return parser.parse_args(args)
 

@@ -13,14 +13,22 @@ from datetime import datetime
 from chaos_world import NotBitten
 from doozer_cluster import TELL_MORE
 from doozer_net import both
+from doozer_system import Closed
 
 FAULTS = {}      # name -> context manager of a world, gives the proof
 BACKGROUND = []  # those that go on while another one happens
+LONG = []        # those that take too long for every test run
+GAINED_SECONDS = 0.03  # what a wrong clock shows beyond any doubt
 
 
 def fault(function):
     FAULTS[function.__name__] = contextlib.contextmanager(function)
     return function
+
+
+def long_fault(function):
+    LONG.append(function.__name__)
+    return fault(function)
 
 
 def background(function):
@@ -52,14 +60,14 @@ def cut_to_a_chain(world):
 def flapping(world):
     a, b = world.pick(2)
     ways = [(x.number, y.number) for x, y in both(a, b)]
-    since_us = time.monotonic_ns() // 1000
+    since = world.now()
     try:
         for _ in range(4):
             world.net.cut(*ways)
             time.sleep(0.25)
             world.net.mend(*ways)
             time.sleep(0.1)
-        yield world.gave_up_link([(a, b)], since_us)
+        yield world.gave_up_link([(a, b)], since)
     finally:
         world.net.mend(*ways)
 
@@ -102,13 +110,13 @@ def leader_hears_nobody(world):
 @fault
 def kill_one(world):
     one = world.pick()[0]
+    since = world.now()
     one.kill9()
-    since_us = time.monotonic_ns() // 1000
     try:
         others = [s for s in world.servers if s is not one]
         world.proven('a peer that is gone', lambda: any(
-            e['peer'] == one.identity for s in others for e in s.events('link_down')
-            if e['mono_us'] > since_us - 1_000_000))
+            e['peer'] == one.identity for s in others
+            for e in s.events('link_down', after=since[s])))
         yield '%s ended with %d' % (one.identity, one.process.returncode)
     finally:
         world.come_back(one)
@@ -185,13 +193,14 @@ def wall_clock(world):
 
     def ahead():
         """How far its clock is from ours, by a line that it logs now."""
+        end = one.log_end()
         with one.client() as c:
             c.raw(b'\x00\x00\x00\x01\xff')  # no request: it says so, and closes
             c.closed_by_server()
-        line = one.events('connection_closed')[-1]
-        age = (time.monotonic_ns() // 1000 - line['mono_us']) / 1e6
-        told = datetime.fromisoformat(line['time'].replace('Z', '+00:00')).timestamp()
-        return told - (time.time() - age)
+        for line in one.events('connection_closed', after=end):
+            told = datetime.fromisoformat(line['time'].replace('Z', '+00:00')).timestamp()
+            return told - time.time()
+        raise Closed('nothing is logged yet')
 
     world.set_clock(one, seconds)
     try:
@@ -202,10 +211,41 @@ def wall_clock(world):
 
 
 @background
+def clock_rates(world):
+    """One goes faster than true time, one slower: what is timed at one end only holds."""
+    apart = {one: sign * world.rng.randint(50_000, 100_000)
+             for one, sign in zip(world.pick(2), (1, -1))}
+    try:
+        for one, ppm in apart.items():
+            world.monotonic[one].gain(ppm)
+        began = {one: world.own_time(one) for one in apart}
+        for one, ppm in apart.items():
+            world.proven('a clock that goes wrong', lambda: world.gained(one, began[one]) * (
+                1 if ppm > 0 else -1) > GAINED_SECONDS)
+        yield 'the clocks of %s go %s ppm wrong' % (
+            ' and '.join(one.identity for one in apart),
+            ' and '.join('%+d' % ppm for ppm in apart.values()))
+    finally:
+        for one in apart:
+            world.monotonic[one].gain(0)
+
+
+@fault
+def clock_jump(world):
+    """As when a virtual machine goes on elsewhere: this clock is ahead for good."""
+    one = world.leader() if world.rng.random() < 0.5 else world.pick()[0]
+    seconds = world.rng.randint(2, 60)
+    began = world.own_time(one)
+    world.monotonic[one].jump(seconds)
+    world.proven('a clock that has jumped', lambda: world.gained(one, began) > seconds - 1)
+    yield 'the clock of %s jumped %d s ahead' % (one.identity, seconds)
+
+
+@background
 def slow_wire(world):
     a, b = world.pick(2)
     delay_ms = world.rng.randint(10, 40)
-    since_us = time.monotonic_ns() // 1000
+    since = world.now()
     world.wire.begin(a.number, b.number, delay_ms, 2 * delay_ms, world.rng.random())
 
     def late():
@@ -214,7 +254,7 @@ def slow_wire(world):
 
     def noticed():
         """A jump in delay may look like an outage; what flapped is then gone around."""
-        return late() or world.went_down(a, b, since_us)
+        return late() or world.went_down(a, b, since)
 
     try:
         world.proven('packets that overtake others', world.wire.has_overtaken)

@@ -27,7 +27,7 @@ class Chaos(unittest.TestCase):
             doozer_system.program(name)
         doozer_net.prepare()
         cls.directory = tempfile.mkdtemp(prefix='doozer-chaos-')
-        options = chaos.parse(['--rounds', '1', '--operations', str(OPERATIONS), '--seed', SEED])
+        options = chaos.parse(['--brief', '--rounds', '1', '--operations', str(OPERATIONS), '--seed', SEED])
         try:
             cls.history = chaos.run(options, os.path.join(cls.directory, 'run'))
         except BaseException:
@@ -96,10 +96,14 @@ class Proof(unittest.TestCase):
         self.addCleanup(run.close)
         run.boot()
         run.world.PROOF_SECONDS = 2
-        run.world.net.cut = lambda *ways: None  # a nemesis that is idle
-        with self.assertRaises(chaos_world.NotBitten):
-            with chaos_faults.FAULTS['cut'](run.world):
-                self.fail('it took nothing for something')
+        # Those who should break something are idle.
+        run.world.net.cut = lambda *ways: None
+        for clock in run.world.monotonic.values():
+            clock.gain = clock.jump = lambda *_: None
+        for name in ('cut', 'clock_rates', 'clock_jump'):
+            with self.subTest(name), self.assertRaises(chaos_world.NotBitten):
+                with chaos_faults.FAULTS[name](run.world):
+                    self.fail('it took nothing for something')
 
 
 if __name__ == '__main__':

@@ -39,10 +39,30 @@ class SyncControl:
         return self.LAYOUT.unpack(self.map[:])[2:]
 
 
-def build_slow_sync(directory):
-    library = os.path.join(directory, 'slow_sync.so')
+class ClockControl:
+    """What skewed_clock.c is told."""
+
+    LAYOUT = struct.Struct('qq')  # gain_ppm, jumped_us
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, 'w+b') as f:
+            f.write(bytes(self.LAYOUT.size))
+            f.flush()
+            self.map = mmap.mmap(f.fileno(), self.LAYOUT.size)
+
+    def gain(self, ppm=0):
+        struct.pack_into('q', self.map, 0, ppm)
+
+    def jump(self, seconds):
+        jumped = struct.unpack_from('q', self.map, 8)[0]
+        struct.pack_into('q', self.map, 8, jumped + seconds * 1_000_000)
+
+
+def build_library(name, directory):
+    library = os.path.join(directory, name + '.so')
     subprocess.run([os.environ.get('CC', 'cc'), '-shared', '-fPIC', '-O2', '-Wall', '-o', library,
-                    os.path.join(HERE, 'slow_sync.c')], check=True)
+                    os.path.join(HERE, name + '.c')], check=True)
     return library
 
 
@@ -58,20 +78,23 @@ class World:
 
     PROOF_SECONDS = 60  # within which each break shows, also on a machine that starves
 
-    def __init__(self, net, servers, rng, directory):
-        self.net, self.servers, self.rng, self.directory = net, servers, rng, directory
+    def __init__(self, net, servers, spares, rng, directory):
+        self.net, self.rng, self.directory = net, rng, directory
+        self.servers = servers  # the members, but while they change
+        self.spares = spares    # machines that are off and empty
         self.wire = doozer_wire.Wire(net)
-        library = build_slow_sync(directory)
-        self.syncs, self.clocks = {}, {}
-        for server in servers:
+        libraries = [build_library(name, directory) for name in ('slow_sync', 'skewed_clock')]
+        self.syncs, self.clocks, self.monotonic = {}, {}, {}
+        for server in (*servers, *spares):
             sync = self.syncs[server] = SyncControl(os.path.join(server.directory, 'sync'))
             clock = self.clocks[server] = os.path.join(server.directory, 'clock')
             self.set_clock(server, 0)
-            # The monotonic clock stays: every time-out is by it. It is what people set that jumps.
+            monotonic = self.monotonic[server] = ClockControl(
+                os.path.join(server.directory, 'monotonic'))
             server.environment.update(
-                LD_PRELOAD='%s:%s' % (library, fake_time()), SLOW_SYNC_CONTROL=sync.path,
-                FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_CACHE_DURATION='1',
-                FAKETIME_DONT_FAKE_MONOTONIC='1')
+                LD_PRELOAD=':'.join([*libraries, fake_time()]), SLOW_SYNC_CONTROL=sync.path,
+                SKEWED_CLOCK_CONTROL=monotonic.path, FAKETIME_TIMESTAMP_FILE=clock,
+                FAKETIME_CACHE_DURATION='1', FAKETIME_DONT_FAKE_MONOTONIC='1')
 
     def set_clock(self, server, seconds):
         with open(self.clocks[server] + '.new', 'w') as f:
@@ -100,6 +123,18 @@ class World:
             if time.monotonic() > deadline:
                 raise NotBitten('not within %d s: %s' % (self.PROOF_SECONDS, what))
             time.sleep(0.05)
+
+    def own_time(self, server):
+        """What its monotonic clock tells, and when it was asked: (seconds, before, after)."""
+        before = time.monotonic()
+        told = self.status(server)['uptime_ms'] / 1000
+        return told, before, time.monotonic()
+
+    def gained(self, server, began):
+        """By how much its clock has certainly gone faster (or slower: negative) since then."""
+        told, before, after = self.own_time(server)
+        own = told - began[0]
+        return max(0, own - (after - began[1])) + min(0, own - (before - began[2]))
 
     def status(self, server):
         return server.status(timeout=3)
@@ -130,15 +165,19 @@ class World:
         peer = next((s for s in self.status(here)['servers'] if s['identity'] == there.identity), {})
         return peer.get('link') in ('direct', 'flapping')
 
-    def went_down(self, a, b, since_us):
-        """Whether one of the two has said since then that the link between them is down."""
-        return any(e['peer'] == there.identity and e['mono_us'] > since_us
-                   for here, there in ((a, b), (b, a)) for e in here.events('link_down'))
+    def now(self):
+        """A moment for those below: where each log ends. (Servers have clocks of their own.)"""
+        return {server: server.log_end() for server in self.servers}
 
-    def gave_up_link(self, ways, since_us):
+    def went_down(self, a, b, since):
+        """Whether one of the two has said since then that the link between them is down."""
+        return any(e['peer'] == there.identity for here, there in ((a, b), (b, a))
+                   for e in here.events('link_down', after=since[here]))
+
+    def gave_up_link(self, ways, since):
         """Waits until one end of each way has the link down, or had since then."""
         for a, b in ways:
-            self.proven('a link that is down', lambda: self.went_down(a, b, since_us) or not (
+            self.proven('a link that is down', lambda: self.went_down(a, b, since) or not (
                 self.has_link(a, b) and self.has_link(b, a)))
         return '%d links down' % len({frozenset(way) for way in ways})
 
@@ -154,10 +193,10 @@ class World:
         """Cuts, and sees packets lost and links given up."""
         numbers = [(a.number, b.number) for a, b in ways]
         lost = {to: self.net.dropped(to) for _, to in numbers}
-        since_us = time.monotonic_ns() // 1000
+        since = self.now()
         try:
             self.net.cut(*numbers)
-            proof = self.gave_up_link(ways, since_us)
+            proof = self.gave_up_link(ways, since)
             for to, before in lost.items():
                 self.proven('lost packets', lambda: self.net.dropped(to) > before)
             yield proof

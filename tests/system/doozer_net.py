@@ -237,12 +237,12 @@ class Machine(doozer_system.Server):
         self.space.run('ip', 'addr', 'del', self.net.address(self.number) + '/24', 'dev', 'eth0')
 
 
-def make_machines(net, directory, *args, **options):
-    """A server on each machine of the net, that know each other's addresses; the first boots. None
-    is started."""
-    count = len(net.spaces)
+def make_machines(net, directory, *args, members=None, **options):
+    """A server on each machine of the net. The first so many (or all) know each other's addresses,
+    and the first boots; the others know theirs. None is started."""
+    count = members or len(net.spaces)
     machines = []
-    for number in range(count):
+    for number in range(len(net.spaces)):
         own = os.path.join(directory, 'm%d' % number)
         os.makedirs(own)
         others = [word for other in range(count) if other != number

@@ -447,10 +447,17 @@ class Server:
                 return None
             time.sleep(0.05)
 
-    def events(self, event=None):
-        """The log's records; lines that are none are left out."""
+    def log_end(self):
+        """Where the log ends now: a place for events()."""
+        return os.path.getsize(self.log_path)
+
+    def events(self, event=None, after=0):
+        """The log's records from that place on; lines that are none are left out."""
         out = []
-        for line in self.log().splitlines():
+        with open(self.log_path, 'rb') as f:
+            f.seek(after)
+            text = f.read().decode(errors='replace')
+        for line in text.splitlines():
             try:
                 record = json.loads(line)
             except ValueError:
