@@ -83,6 +83,9 @@ constexpr Named kPlans[] = {
     {"rolled-back-voter", nullptr,
      "at 500ms save s3\nat 2s for 1s cut s2 <> servers\nat 2800ms for 100ms rollback s3\n"
      "at 2990ms for 4s kill leader\n"},
+    {"refused-disk", nullptr,
+     "at 1s save s2\nat 2s for 200ms kill s2\nat 4s for 2s crash s3 lost\n"
+     "at 5s for 300ms rollback s2\nat 5600ms for 4s crash s1 lost\n"},
     {"copied-disk", nullptr, "at 2s for 500ms copy s1 s2\n"},
     {"wrong-cluster", nullptr, "at 2s for 5s foreign s2\n"},
     {"slots", nullptr,
