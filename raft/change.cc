@@ -67,7 +67,7 @@ void Core::on_committed(Output& out) {
 void Core::on_transfer(const TransferLeadership& transfer, Output& out) {
   if (role_ != Role::leader) return refuse(out, Code::read_only, "this server does not lead");
   if (transfer_) return refuse(out, Code::busy, "leadership is already being handed over");
-  const Progress* successor = best_successor();
+  const Progress* successor = last_successor();
   if (transfer.target) {
     successor = progress(*transfer.target);
     if (successor != nullptr && !is_successor(*successor)) successor = nullptr;
@@ -93,9 +93,13 @@ void Core::go_on_with_transfer() {
 
 /// A voter that may lead, follows us now and lacks little.
 bool Core::is_successor(const Progress& peer) const {
+  return peer.willing && could_take_over(peer);
+}
+
+bool Core::could_take_over(const Progress& peer) const {
   const std::vector<Identity>& voters = configuration().voters;
   return std::binary_search(voters.begin(), voters.end(), peer.identity) && peer.counts &&
-         peer.willing && peer.state == Progress::State::replicate && peer.match >= term_first_ &&
+         peer.state == Progress::State::replicate && peer.match >= term_first_ &&
          peer.answered_us + kElectionTimeoutMinUs > now_us_;
 }
 
@@ -103,6 +107,17 @@ const Progress* Core::best_successor() const {
   const Progress* best = nullptr;
   for (const Progress& peer : peers_) {
     if (is_successor(peer) && (best == nullptr || peer.match > best->match)) best = &peer;
+  }
+  return best;
+}
+
+// For a leader that leaves anyway: one that would rather not lead is better than nobody, who would be
+// found only after a time-out, and would be the same one.
+const Progress* Core::last_successor() const {
+  const Progress* best = best_successor();
+  if (best != nullptr) return best;
+  for (const Progress& peer : peers_) {
+    if (could_take_over(peer) && (best == nullptr || peer.match > best->match)) best = &peer;
   }
   return best;
 }
@@ -131,7 +146,7 @@ void Core::on_step_down() {
 }
 
 void Core::leave_to_successor() {
-  const Progress* const successor = best_successor();
+  const Progress* const successor = last_successor();
   if (successor != nullptr) send(successor->identity, TimeoutNow{.term = term()});
 }
 

@@ -270,7 +270,9 @@ class Core {
   void on_transfer(const TransferLeadership& transfer, Output& out);
   void go_on_with_transfer();
   bool is_successor(const Progress& peer) const;
+  bool could_take_over(const Progress& peer) const;
   const Progress* best_successor() const;
+  const Progress* last_successor() const;
   void hand_over_if_unfit();
   void on_leadable(const SetLeadable& leadable);
   void on_step_down();

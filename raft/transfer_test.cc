@@ -92,7 +92,7 @@ TEST(Transfer, WhoMustNotLeadHandsOver) {  // design 4
   EXPECT_EQ(said<TimeoutNow>(never.tick_next(), 2).size(), 1U);
 }
 
-TEST(Transfer, NobodyHandsOverToWhoWouldRatherNotLead) {  // design 4
+TEST(Transfer, OnlyALeaderThatLeavesHandsOverToWhoWouldRatherNotLead) {  // design 4
   Member one = settled_leader();
   AppendReply unwilling{.term = Term(2),
                         .accepted = true,
@@ -102,10 +102,20 @@ TEST(Transfer, NobodyHandsOverToWhoWouldRatherNotLead) {  // design 4
                         .round = 1};
   one.hear(2, unwilling);
   one.hear(3, unwilling);
-  EXPECT_EQ(one.step(TransferLeadership{}).reason.code, Code::not_found);
-  unwilling.willing = true;
-  one.hear(3, unwilling);
-  EXPECT_FALSE(one.step(TransferLeadership{}).refused);
+  one.step(SetLeadable{.leadable = false, .last_resort = true});
+  EXPECT_FALSE(one.core().transferring()) << "it can lead as well itself";
+  EXPECT_EQ(one.step(TransferLeadership{server_id(3)}).reason.code, Code::not_found);
+  Member leaves = settled_leader();
+  leaves.hear(2, unwilling);
+  leaves.hear(3, unwilling);
+  EXPECT_FALSE(leaves.step(TransferLeadership{}).refused) << "or there would be nobody for a while";
+  Member prefers = settled_leader();
+  prefers.hear(2, unwilling);
+  AppendReply willing = unwilling;
+  willing.willing = true;
+  prefers.hear(3, willing);
+  prefers.step(TransferLeadership{});
+  EXPECT_EQ(said<TimeoutNow>(prefers.tick_next(), 3).size(), 1U);
 }
 
 TEST(StepDown, LeavesAtOnceAndRests) {
