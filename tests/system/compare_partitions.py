@@ -19,6 +19,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -29,7 +30,7 @@ import time
 import doozer_net
 import doozer_system
 import partition_test
-from doozer_cluster import TELL_MORE, wait_until
+from doozer_cluster import TELL_MORE, UNKNOWN, wait_until
 from doozer_net import both
 from partition_test import all_but
 
@@ -50,23 +51,47 @@ SHAPES = {  # servers, ways that are cut
 }
 
 
+class Session:
+    """A connection to one server, which writes one thing after the other."""
+
+    def __init__(self, write, close):
+        self.write, self.close = write, close  # what write gives: 'done', 'refused', 'lost'
+
+
 class System:
     """A cluster of one kind of server on machines of its own."""
 
     def __init__(self, net, directory):
         self.net, self.directory = net, directory
         self.count = len(net.spaces)
-        self.processes = []
+        self.processes = {}
 
     def spawn(self, number, command, **environment):
-        with open(os.path.join(self.directory, 'log%d' % number), 'wb') as log, \
+        with open(os.path.join(self.directory, 'log%d' % number), 'ab') as log, \
                 self.net.spaces[number]:
-            self.processes.append(subprocess.Popen(
+            self.processes[number] = subprocess.Popen(
                 ['setpriv', '--pdeathsig', 'KILL', *command], stdout=log, stderr=log,
-                env=doozer_system.clean_environment(**environment)))
+                env=doozer_system.clean_environment(**environment))
+
+    def end(self, number, signal_number):
+        self.processes[number].send_signal(signal_number)
+
+    def go_on(self, number):
+        self.processes[number].send_signal(signal.SIGCONT)
+
+    def is_gone(self, number):
+        """Whether its process was ended, or is about to."""
+        return self.processes[number].poll() is not None
+
+    def restart(self, number):
+        self.start_one(number)
+
+    def handing_over(self, number):
+        """Seconds from when that server began to stop until another one led; None: not known."""
+        del number
 
     def close(self):
-        for process in self.processes:
+        for process in self.processes.values():
             process.kill()
             process.wait()
 
@@ -92,9 +117,11 @@ class Doozer(System):
 
     def start(self):
         self.servers = doozer_net.make_machines(self.net, self.directory, '--insecure-peers')
-        for server in self.servers:
-            server.spawn()
-            self.processes.append(server.process)
+        for number in range(self.count):
+            self.start_one(number)
+
+    def start_one(self, number):
+        self.processes[number] = self.servers[number].spawn().process
 
     def ready(self):
         return super().ready() and all(
@@ -104,6 +131,24 @@ class Doozer(System):
     def write(self, number):
         with self.servers[number].client(timeout=WRITE_SECONDS) as c:
             return c.set('/x', 'y', mode=TELL_MORE).err is None
+
+    def session(self, number, seconds):
+        client = self.servers[number].client(timeout=seconds)
+
+        def write():
+            answer = client.set('/x', 'y', mode=TELL_MORE)
+            if answer.err is None:
+                return 'done'
+            return 'lost' if answer.get('outcome') == UNKNOWN else 'refused'
+
+        return Session(write, client.close)
+
+    def handing_over(self, number):
+        begun = self.servers[number].events('stopping')[-1]['mono_us']
+        led = [record['mono_us'] for server in self.servers
+               for record in server.events('cluster_changed')
+               if record['role'] == 'leader' and record['mono_us'] > begun]
+        return (min(led) - begun) / 1e6 if led else None
 
     def leader(self, number):
         """Who leads and in which term, as that server says."""
@@ -125,22 +170,37 @@ class Etcd(System):
             address + ':2379', '--advertise-client-urls', address + ':2379',
             '--initial-cluster', peers])
 
+    PUT = {name: base64.b64encode(text).decode() for name, text in (('key', b'x'), ('value', b'y'))}
+
+    def connect(self, number, seconds=WRITE_SECONDS):
+        connection = http.client.HTTPConnection(self.net.address(number), 2379, timeout=seconds)
+        with self.net.spaces[number]:
+            connection.connect()
+        return connection
+
+    @staticmethod
+    def ask(connection, path, body):
+        connection.request('POST', path, json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read() or b'{}')
+
     def post(self, number, path, body):
-        connection = http.client.HTTPConnection(self.net.address(number), 2379,
-                                                timeout=WRITE_SECONDS)
+        connection = self.connect(number)
         try:
-            with self.net.spaces[number]:
-                connection.connect()
-            connection.request('POST', path, json.dumps(body))
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or b'{}')
+            return self.ask(connection, path, body)
         finally:
             connection.close()
 
     def write(self, number):
-        body = {name: base64.b64encode(text).decode()
-                for name, text in (('key', b'x'), ('value', b'y'))}
-        return self.post(number, '/v3/kv/put', body)[0] == 200
+        return self.post(number, '/v3/kv/put', self.PUT)[0] == 200
+
+    def session(self, number, seconds):
+        connection = self.connect(number, seconds)
+
+        def write():  # what it answers instead (no leader, timed out) leaves the outcome open
+            return 'done' if self.ask(connection, '/v3/kv/put', self.PUT)[0] == 200 else 'lost'
+
+        return Session(write, connection.close)
 
     def leader(self, number):
         _, status = self.post(number, '/v3/maintenance/status', {})
@@ -154,7 +214,7 @@ class ZooKeeper(System):
     CREATE, SET_DATA, NO_NODE = 1, 5, -101
 
     def start_one(self, number):
-        os.makedirs(self.own(number))
+        os.makedirs(self.own(number), exist_ok=True)
         with open(os.path.join(self.own(number), 'myid'), 'w') as f:
             f.write('%d\n' % (number + 1))
         configuration = self.own(number) + '.cfg'
@@ -167,9 +227,11 @@ class ZooKeeper(System):
         self.spawn(number, ['java', '-Xmx256m', '-cp', jars,
                             'org.apache.zookeeper.server.quorum.QuorumPeerMain', configuration])
 
-    def connect(self, number):
+    def connect(self, number, seconds=WRITE_SECONDS):
         with self.net.spaces[number]:
-            return socket.create_connection((self.net.address(number), 2181), WRITE_SECONDS)
+            sock = socket.create_connection((self.net.address(number), 2181), seconds)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
 
     @staticmethod
     def exchange(sock, body):
@@ -186,21 +248,36 @@ class ZooKeeper(System):
 
         return take(struct.unpack('>i', take(4))[0])
 
-    def write(self, number):
-        def text(data):
-            return struct.pack('>i', len(data)) + data
+    @staticmethod
+    def text(data):
+        return struct.pack('>i', len(data)) + data
 
-        with self.connect(number) as sock:
-            self.exchange(sock, self.OPEN.pack(0, 0, 4000, 0, 16, bytes(16)))
-            head = self.HEADER.pack(1, self.SET_DATA)
-            answer = self.exchange(sock, head + text(b'/x') + text(b'y') + struct.pack('>i', -1))
-            error = struct.unpack_from('>i', answer, 12)[0]
-            if error == self.NO_NODE:  # for everybody: all rights to "world", "anyone"
-                answer = self.exchange(sock, self.HEADER.pack(2, self.CREATE) + text(b'/x') + text(
-                    b'y') + struct.pack('>ii', 1, 31) + text(b'world') + text(b'anyone') +
-                    struct.pack('>i', 0))
-                error = struct.unpack_from('>i', answer, 12)[0]
-            return error == 0
+    def error_of(self, sock, kind, body):
+        answer = self.exchange(sock, self.HEADER.pack(1, kind) + body)
+        return struct.unpack_from('>i', answer, 12)[0]
+
+    def open(self, number, seconds=WRITE_SECONDS):
+        sock = self.connect(number, seconds)
+        self.exchange(sock, self.OPEN.pack(0, 0, 4000, 0, 16, bytes(16)))
+        return sock
+
+    def set(self, sock):
+        """The error of writing /x, 0 if it passed."""
+        error = self.error_of(sock, self.SET_DATA, self.text(b'/x') + self.text(b'y') +
+                              struct.pack('>i', -1))
+        if error != self.NO_NODE:
+            return error
+        return self.error_of(  # for everybody: all rights to "world", "anyone"
+            sock, self.CREATE, self.text(b'/x') + self.text(b'y') + struct.pack('>ii', 1, 31) +
+            self.text(b'world') + self.text(b'anyone') + struct.pack('>i', 0))
+
+    def write(self, number):
+        with self.open(number) as sock:
+            return self.set(sock) == 0
+
+    def session(self, number, seconds):
+        sock = self.open(number, seconds)
+        return Session(lambda: 'done' if self.set(sock) == 0 else 'lost', sock.close)
 
     def leader(self, number):
         with self.connect(number) as sock:

@@ -2,8 +2,8 @@
 """docs/fire-drill.md does not lie: its ```sh blocks are run in order, by one shell, and what each
 prints is compared with the ```text block behind it.
 
-Compared are the lines, in any order (servers are listed by identity, which is random), without what
-differs from run to run: numbers, identities, which server it is. A line `...` stands for any others.
+Compared are the lines, in any order (servers are listed by identity, which is random), without
+what differs from run to run: numbers, identities, which server it is. `...` stands for any lines.
 """
 import collections
 import os
