@@ -140,7 +140,9 @@ bool Mesh::Impl::new_one_stays(const Peer& peer, const Connection& fresh) const 
   const Connection* const old = bulk ? peer.bulk : peer.control;
   if (old == nullptr || old == &fresh || peer.life != fresh.theirs().life) return true;
   const bool good = bulk ? peer.bulk_good : peer.health.fresh(now_us());
-  const bool alive = good || now_us() - old->established_us() <= kLinkDownUs;
+  // What is young may not have been heard yet, on a machine that starves; the other side would then
+  // give up the other one.
+  const bool alive = good || now_us() - old->established_us() <= kStaleConnectionUs;
   if (!alive || old->dialled() == fresh.dialled()) return true;
   return fresh.dialled() ? self_.identity < peer.identity : peer.identity < self_.identity;
 }

@@ -1,6 +1,8 @@
 // Meshes on machines that are slow: loops that get their turns late, and what that must not be
 // taken for.
 
+#include <array>
+
 #include "base/probe.h"
 #include "base/rng.h"
 #include "transport/mesh.h"
@@ -32,6 +34,29 @@ TEST_F(MeshStarving, ServersThatDialEachOtherAtOnceKeepOneOfTheTwo) {
     run_for(rng.below(400'000));
   }
   for (const std::string& line : node(0).log) EXPECT_FALSE(line.starts_with("peer_refuse")) << line;
+}
+
+TEST_F(MeshStarving, HoweverLateTheyAreNeitherTakesTheOtherOneForDead) {
+  start(0, options(0));
+  Rng rng(12);
+  size_t crossed = 0;
+  for (uint64_t life = 1; life <= 300; ++life) {
+    start(1, options(1, life));
+    const uint64_t end_us = now() + 2'000'000;
+    std::array<uint64_t, 2> awake_us{};
+    while (now() < end_us) {
+      for (size_t i = 0; i < 2; ++i) {
+        if (now() < awake_us[i]) continue;
+        awake_us[i] = now() + 500 + rng.below(rng.chance(1, 3) ? 250'000 : 10'000);
+        node(i).clock().stall_until(awake_us[i]);
+      }
+      run_for(500);
+    }
+    for (const std::string& line : node(1).log) crossed += line.ends_with("why=duplicate");
+    kill(1);
+  }
+  for (const std::string& line : node(0).log) crossed += line.ends_with("why=duplicate");
+  EXPECT_EQ(crossed, 0U);
 }
 
 // Its control connection ended while it was on its way: that is no stranger and no fault.

@@ -181,14 +181,15 @@ def parse(args=None):
     parser.add_argument('--servers', type=int, default=3, choices=(3, 5))
     parser.add_argument('--brief', action='store_true', help='without faults that take long')
     parser.add_argument('--operations', type=int, default=OPERATIONS, help='fewer are a failure')
+    parser.add_argument('--directory', default=os.path.join(doozer_system.TOP, 'build', 'chaos'),
+                        help='where data, logs and history are, on a disk that is not busy')
     return parser.parse_args(args)
 
 
 def main():
     options = parse()
     doozer_net.prepare()
-    directory = os.path.join(doozer_system.TOP, 'build', 'chaos',
-                             'seed-%s-%d' % (options.seed, os.getpid()))
+    directory = os.path.join(options.directory, 'seed-%s-%d' % (options.seed, os.getpid()))
     try:
         run(options, directory)
     except BaseException:

@@ -111,8 +111,9 @@ class World:
         """Long enough for time-outs to pass, or not."""
         time.sleep(self.rng.uniform(0.1, 1.0))
 
-    def proven(self, what, condition):
-        deadline = time.monotonic() + self.PROOF_SECONDS
+    def proven(self, what, condition, more_seconds=0):
+        seconds = self.PROOF_SECONDS + more_seconds
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 found = condition()
@@ -121,7 +122,7 @@ class World:
             if found:
                 return found
             if time.monotonic() > deadline:
-                raise NotBitten('not within %d s: %s' % (self.PROOF_SECONDS, what))
+                raise NotBitten('not within %d s: %s' % (seconds, what))
             time.sleep(0.05)
 
     def own_time(self, server):
