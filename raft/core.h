@@ -11,8 +11,8 @@
 //
 // It must never: let a vote, a term or an entry be heard of before Persisted says that it is
 // durable, count an entry as its own before that, let `apply_to` pass what a majority holds
-// durably, or change its mind about what it once called committed. raft/invariants.h says all this
-// in a form that is checked after every step of every test.
+// durably, or change its mind about what it once called committed. raft/invariants.h and
+// raft/witness.h say all this in a form that is checked after every step of every test.
 #pragma once
 
 #include <cstdint>
@@ -120,7 +120,7 @@ class Core {
 
  private:
   friend class Inspector;  // invariants.cc: they only look
-  friend class Witness;
+  friend class Witness;    // witness.cc: so does it
 
   struct Persisting {
     uint64_t sequence = 0;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "raft/invariants.h"
 
 namespace doozer::sim {
 namespace {
@@ -20,7 +21,7 @@ class ReplicaWatch::Observer final : public server::ReplicaObserver {
   void on_begin(const raft::Core& core) override {
     if (!host_.foreign()) watch_.begin(number(), core);
     if (host_.own_disk()) {
-      watch_.witness_.restarted(core);
+      if (const auto wrong = watch_.witness_.restarted(core)) watch_.complain(number(), *wrong);
     } else {
       watch_.witness_.lose_sight_of(core.self());
     }

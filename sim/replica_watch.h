@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "raft/invariants.h"
+#include "raft/witness.h"
 #include "server/replica_observer.h"
 #include "sim/cluster_world.h"
 #include "sim/history.h"

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "raft/invariants.h"
 
 namespace doozer::raft {
 

@@ -16,7 +16,7 @@
 
 #include "base/rng.h"
 #include "raft/core.h"
-#include "raft/invariants.h"
+#include "raft/witness.h"
 
 namespace doozer::raft {
 

@@ -223,7 +223,7 @@ void Network::restart(size_t n) {
   server.fetching.reset();
   server.wake_us = 0;
   server.core = Core::make(std::move(options));
-  witness_.restarted(*server.core);
+  if (auto wrong = witness_.restarted(*server.core)) fail(*wrong);
   step(n, Tick{});
 }
 

@@ -70,6 +70,7 @@ class OrderCheck {
   void place(size_t id, const Floor& floor);
   void place_exactly(size_t id, const Floor& floor, int64_t state);
   void judge_write(size_t id, const Floor& floor);
+  void judge_pipeline(size_t id, int64_t revision);
   void judge_cas(size_t id, int64_t revision);
   /// One DEL, and at which revisions it may have deleted something.
   struct Delete {
@@ -90,6 +91,7 @@ class OrderCheck {
   std::unordered_map<size_t, int64_t> delete_floors_;  ///< of each DEL
   Floor everybody_;
   std::unordered_map<uint64_t, Floor> sessions_;
+  std::unordered_map<uint64_t, Floor> pipelines_;  ///< the SET of each that came last
 };
 
 /// All beginnings and ends in the order of time. At one moment beginnings come first: who begins
@@ -156,6 +158,21 @@ void OrderCheck::judge_write(size_t id, const Floor& floor) {
         floor);
   }
   judge_cas(id, revision);
+  if (op.session != 0) judge_pipeline(id, revision);
+}
+
+/// Writes that one session sent to a server before it had an answer take effect in the order in
+/// which it sent them.
+void OrderCheck::judge_pipeline(size_t id, int64_t revision) {
+  Floor& sent = pipelines_[ops_[id].session];
+  const bool behind = revision < sent.revision && ops_[id].server == ops_[sent.op].server;
+  if (behind && ops_[id].invoked_us < ops_[sent.op].completed_us) {
+    add("order.pipeline_reordered", id,
+        "took effect at revision " + std::to_string(revision) + ", that of an earlier one at " +
+            std::to_string(sent.revision),
+        sent);
+  }
+  sent.raise(revision, id);
 }
 
 void OrderCheck::judge_cas(size_t id, int64_t revision) {

@@ -47,6 +47,27 @@ TEST(Order, WritesStandInTheOrderOfTime) {
   });
 }
 
+TEST(Order, WhatOneSessionPipelinesTakesEffectInThatOrder) {
+  const auto first = [](int64_t revision) {
+    return set("/a", "1").during(10, 40).in(7).on("s1").ok(revision);
+  };
+  const auto second = [](int64_t revision) {
+    return set("/b", "2").during(11, 30).in(7).on("s1").ok(revision);
+  };
+  expect({
+      {"in order", history_of({first(1), second(2)})},
+      {"in another order", history_of({first(2), second(1)}), {"order.pipeline_reordered"}},
+      {"the first is unknown, and seen later",
+       history_of({set("/a", "1").lost(10).in(7).on("s1"), second(1),
+                   get("/a").lin().during(2'000, 2'010).saw("1", 2).store(2)}),
+       {"order.pipeline_reordered"}},
+      {"of two sessions",
+       history_of({first(2), set("/b", "2").during(11, 30).in(8).on("s1").ok(1)})},
+      {"at two servers",
+       history_of({first(2), set("/b", "2").during(11, 30).in(7).on("s2").ok(1)})},
+  });
+}
+
 TEST(Order, OneRevisionIsOneChange) {
   expect({
       {"two writes of one revision",
