@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cmd/doozerd_flags.h"
 #include "cmd/doozerd_names.h"
@@ -23,6 +24,7 @@
 #include "io/memory_use.h"
 #include "io/net.h"
 #include "io/notify.h"
+#include "io/own_host.h"
 #include "io/signals.h"
 #include "server/server.h"
 #include "storage/exchange.h"
@@ -120,9 +122,14 @@ class Process {
       const io::MemoryUse use = io::memory_use();
       return server::MemoryFigures{.rss_bytes = use.rss_bytes, .rss_bytes_max = use.rss_bytes_max};
     };
+    options.own_host = [this](std::vector<std::string> others, bool ipv4_only) {
+      others.insert(others.end(), name_service_.begin(), name_service_.end());
+      return io::own_host(others, ipv4_only);
+    };
     if (!config_.boot_uri.empty()) {
       TRY_ASSIGN(NameServiceTarget target, parse_boot_uri(config_.boot_uri, config_.cluster));
       options.config.cluster = target.cluster;
+      name_service_ = target.client.addresses;
       TRY_ASSIGN(options.names,
                  ClientNames::make(*loop_, *net_, std::move(target), io::random_u64(), logger_));
     }
@@ -216,6 +223,7 @@ class Process {
   std::unique_ptr<io::ThreadLanes> lanes_;  ///< finishes what it was given
   std::unique_ptr<io::TlsServer> tls_;
   std::unique_ptr<io::RealNet> net_;
+  std::vector<std::string> name_service_;  ///< its addresses
   std::unique_ptr<server::Server> server_;
   std::unique_ptr<io::EarlySignals> early_signals_;  ///< until the loop turns
   int stop_signal_ = 0;

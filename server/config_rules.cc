@@ -100,10 +100,6 @@ void ConfigBuilder::check_together() {
   if (!secrets.read_only.empty() && secrets.read_only == secrets.read_write) {
     problem("DOOZER_ROSECRET and DOOZER_RWSECRET are the same: readers could write");
   }
-  if (is_wildcard(config.listen) && config.advertise.empty()) {
-    configured_.warnings.push_back("listen " + config.listen +
-                                   ": others cannot be told this address; set advertise");
-  }
 }
 
 }  // namespace doozer::server

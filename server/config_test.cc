@@ -362,11 +362,13 @@ TEST(Config, WhatHasNoEffectWarns) {
                 "--web: accepted without effect: there is no web view yet"}));
 }
 
-TEST(Config, AWildcardAddressWithoutAnAdvertisedOneWarns) {
-  EXPECT_EQ(configure({.flags = {{"listen", "0.0.0.0:8046"}}}).value().warnings.size(), 1U);
-  EXPECT_TRUE(configure({.flags = {{"listen", "0.0.0.0:8046"}, {"advertise", "a:8046"}}})
-                  .value()
-                  .warnings.empty());
+TEST(Config, EveryInterfaceMayBeListenedOnWithoutAWordAboutIt) {
+  for (const char* address : {":8046", "0.0.0.0:8046", "[::]:8046"}) {
+    const Configured configured = configure({.flags = {{"listen", address}}}).value();
+    EXPECT_EQ(configured.warnings, std::vector<std::string>())
+        << "the server finds its own address";
+    EXPECT_EQ(configured.config.advertise, "");
+  }
 }
 
 TEST(Config, Loopback) {

@@ -94,18 +94,14 @@ Result<void> Server::listen() {
                                            .tls = config.tls()},
                                           *connections_));
   address_ = listener_->address();
-  if (config.peer_listen.empty()) return {};
-  TRY_ASSIGN(peer_listener_, world_.net.listen({.address = config.peer_listen,
-                                                .stream_class = env::StreamClass::control,
-                                                .tls = config.tls()},
-                                               *connections_));
+  if (!config.peer_listen.empty()) {
+    TRY_ASSIGN(peer_listener_, world_.net.listen({.address = config.peer_listen,
+                                                  .stream_class = env::StreamClass::control,
+                                                  .tls = config.tls()},
+                                                 *connections_));
+  }
+  choose_advertised();
   return {};
-}
-
-// What others are told to reach this server at.
-std::string Server::advertised() const {
-  if (!options_.config.advertise.empty()) return options_.config.advertise;
-  return peer_listener_ != nullptr ? peer_listener_->address() : address_;
 }
 
 // With an authority for peers both sides of a connection show a certificate of it, and whoever
@@ -127,7 +123,7 @@ void Server::begin_attach(std::vector<std::string> addresses, bool may_boot) {
   attacher_ = std::make_unique<transport::Attacher>(
       world_.clock, world_.net,
       transport::AttacherOptions{.self = options_.fresh_identity,
-                                 .advertise = advertised(),
+                                 .advertise = advertised_,
                                  .addresses = std::move(addresses),
                                  .secret = secrets_.read_write,
                                  .insecure_peers = config.insecure_peers,
@@ -193,7 +189,7 @@ Result<void> Server::open_cluster() {
   const storage::Recovered& recovered = storage_->recovered();
   context_.node = recovered.owner.identity.to_string().substr(0, 4);
   ClusterOptions options;
-  options.mesh.advertise = advertised();
+  options.mesh.advertise = advertised_;
   options.mesh.seeds = seeds_;
   options.mesh.secret = secrets_.read_write;
   options.mesh.insecure_peers = config.insecure_peers;
@@ -225,6 +221,7 @@ Result<void> Server::open_cluster() {
                              {"doubtful", recovered.trust == raft::LogTrust::doubtful},
                              {"repairing", recovered.trust == raft::LogTrust::repairing},
                              {"ms", (world_.clock.now_us() - started_us_) / 1000}});
+  warn_if_moved();
   // A member of many serves what it has: reads go on in a minority too.
   const bool member_of_many =
       recovered.configuration.voters != std::vector<Identity>{recovered.owner.identity};
@@ -248,6 +245,7 @@ void Server::on_readable(uint64_t /*cookie*/, const Result<void>& outcome) {
     return;
   }
   caught_up_ = true;
+  warn_if_moved();
   write_boot_files();
 }
 
@@ -255,7 +253,7 @@ void Server::write_boot_files() {
   const raft::Configuration founders{.voters = {identity()}, .old_voters = {}};
   boot_writes_ = boot_writes({.identity = identity(),
                               .cluster_name = options_.config.cluster,
-                              .address = advertised(),
+                              .address = advertised_,
                               .hostname = options_.hostname,
                               .version = options_.version,
                               .slots = options_.config.slots,

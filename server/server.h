@@ -63,6 +63,9 @@ struct ServerOptions {
   ReplicaObserver* observer = nullptr;  ///< outlives the server; null: nobody looks on
   SnapshotPolicy snapshots;
   std::unique_ptr<NameService> names;  ///< null: --boot-uri was not given
+  /// As io::own_host(), for a server that listens on every interface and was not told what to
+  /// advertise; empty: the wildcard is told.
+  UniqueFunction<std::string(std::vector<std::string> others, bool ipv4_only)> own_host;
   // Empty: STATUS has none (virtual time).
   UniqueFunction<LoopFigures()> loop_figures;
   UniqueFunction<MemoryFigures()> memory_figures;
@@ -133,13 +136,15 @@ class Server final : public door::Host,
   Result<void> open_directory();
   Result<void> listen();
   void begin_attach(std::vector<std::string> addresses, bool may_boot);
+  // server_address.cc
+  void choose_advertised();
+  void warn_if_moved();
   // server_names.cc
   Result<void> begin_find();
   void on_found(const NameService::Finding& found);
   void mind_names();
   Result<void> create_storage(const Identity& cluster, bool voter);
   Result<void> open_cluster();
-  std::string advertised() const;
   env::DialOptions peer_dial() const;
   void ask_caught_up();
   void write_boot_files();
@@ -183,6 +188,8 @@ class Server final : public door::Host,
 
   // Volatile.
   std::string address_;
+  std::string advertised_;  ///< what others are told to reach this server at
+  bool moved_ = false;      ///< the log says that it is not what they know
   Phase phase_ = Phase::attaching;
   bool attached_ = false;           ///< the attacher has had its last call and goes
   bool published_ = false;          ///< the name service is told that this server is a member

@@ -17,7 +17,7 @@ Result<void> Server::begin_find() {
   logger_.info("asking_name_service", {{"listen", address()},
                                        {"cluster", std::string_view(options_.config.cluster)},
                                        {"identity", options_.fresh_identity.to_string()}});
-  options_.names->find(options_.fresh_identity, advertised(),
+  options_.names->find(options_.fresh_identity, advertised_,
                        [this](const NameService::Finding& found) { on_found(found); });
   return {};
 }
@@ -49,7 +49,7 @@ void Server::mind_names() {
   if (options_.names == nullptr || published_ || phase_ != Phase::serving) return;
   if (!raft::is_voter(cluster_->replica().core().configuration(), identity())) return;
   published_ = true;
-  options_.names->publish(identity(), advertised());
+  options_.names->publish(identity(), advertised_);
 }
 
 }  // namespace doozer::server

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/raw_client.h"
@@ -26,6 +28,8 @@ class OneServerWorld {
   Result<void> start();
   /// For the next start: --history.
   void set_history(uint64_t revisions) { options_.config.history = revisions; }
+  /// For the next start: the address that it has then.
+  void set_own_host(std::string host) { options_.own_host = std::move(host); }
   /// The process ends without a word; sockets are reset. The disk stays as it is.
   void kill();
   std::unique_ptr<RawClient> connect() {

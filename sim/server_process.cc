@@ -48,6 +48,11 @@ ServerProcess::ServerProcess(SimNetwork& network, SimDisk& disk,
   server_options.config.log_level = options.log_level;
   server_options.secrets = options.secrets;
   server_options.hostname = "simulated";
+  if (!options.own_host.empty()) {
+    server_options.own_host = [host = options.own_host](const auto& /*others*/, bool) {
+      return host;
+    };
+  }
   server_options.version = "sim";
   server_options.fresh_cluster = random_identity(rng);
   server_options.fresh_identity = random_identity(rng);

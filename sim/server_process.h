@@ -36,7 +36,8 @@ class SimLog final : public LogSink {
 
 struct ServerProcessOptions {
   std::string address = "127.0.0.1:8046";
-  uint64_t seed = 1;  ///< of identities, if the disk is empty
+  std::string own_host;  ///< told to others if `address` is of every interface
+  uint64_t seed = 1;     ///< of identities, if the disk is empty
   uint64_t start_us = 1'000'000;
   server::Config config;  ///< `listen` is set from `address`
   server::StartSecrets secrets;

@@ -127,6 +127,49 @@ TEST_F(ServerTest, AnEmptyDirectoryBootsOnLoopbackOnlyUnlessToldTo) {
   EXPECT_TRUE(booted.start());
 }
 
+TEST_F(ServerTest, WhoListensOnEveryInterfaceTellsOthersAnAddressThatTheyCanDial) {
+  ServerProcessOptions options = plain();
+  options.address = "0.0.0.0:8046";
+  options.own_host = "10.0.0.7";
+  options.config.boot = true;
+  boot(options);
+  const auto told = [this] {
+    const auto client = world_->connect();
+    const std::string self = ask(*client, request(wire::Verb::self)).value;
+    return ask(*client, request(wire::Verb::get, "/ctl/node/" + self + "/addr")).value;
+  };
+  EXPECT_EQ(told(), "10.0.0.7:8046");
+  EXPECT_TRUE(world_->process().log().has("address_chosen"));
+  EXPECT_FALSE(world_->process().log().has("address_changed"));
+  options.config.advertise = "db.example.org:1";
+  boot(options);
+  EXPECT_EQ(told(), "db.example.org:1");
+  EXPECT_FALSE(world_->process().log().has("address_chosen"));
+}
+
+TEST_F(ServerTest, ARestartUnderAnotherAddressWarnsOfBoth) {
+  ServerProcessOptions options = plain();
+  options.address = "0.0.0.0:8046";
+  options.own_host = "10.0.0.7";
+  options.config.boot = true;
+  boot(options);
+  world_->run_for(10'000'000);  // until it is in the register
+  const struct {
+    const char* host;
+    bool warns;
+  } starts[] = {{"10.0.0.7", false}, {"10.0.0.8", true}, {"10.0.0.8", false}};
+  for (const auto& start_at : starts) {
+    world_->kill();
+    world_->disk().restart();
+    world_->set_own_host(start_at.host);
+    start();
+    world_->run_for(10'000'000);
+    const SimLog& log = world_->process().log();
+    EXPECT_EQ(log.has("address_changed"), start_at.warns) << start_at.host;
+    EXPECT_EQ(log.has("known_to_others=10.0.0.7:8046 told_now=10.0.0.8:8046"), start_at.warns);
+  }
+}
+
 TEST_F(ServerTest, ADirectoryWithoutItsLogIsRefusedAndLeftAlone) {
   boot();
   world_->kill();

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """tools/cluster, which is behind `make cluster`: three servers that become one cluster, end together
 by one Ctrl-C, and go on with their data the next time."""
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,17 +59,17 @@ class MakeCluster(doozer_system.SystemTest):
         if self.script is not None:
             self.script.stdout.close()
 
-    def start(self):
+    def start(self, **more):
         """Starts it as the one job of a terminal; gives what it said once all are members."""
         self.script = subprocess.Popen([SCRIPT], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT, text=True, env=self.environment,
-                                       start_new_session=True)
+                                       stderr=subprocess.STDOUT, text=True,
+                                       env={**self.environment, **more}, start_new_session=True)
         said = ''
         for line in self.script.stdout:
             said += line
-            if 'Ctrl-C' in line:
+            if 'Ctrl-C' in line or 'not all members' in line:
                 break
-        self.assertIn('all members', said)
+        self.assertIn('all members of one cluster', said)
         self.pids = [int(pid) for pid in re.findall(r'process (\d+)', said)]
         self.assertEqual(len(self.pids), 3)
         return said
@@ -104,6 +106,17 @@ class MakeCluster(doozer_system.SystemTest):
             wait_until('a write passes', lambda: c.set('/more', 'x').err is None)
         self.ctrl_c()
         self.assertEqual(self.script.returncode, 0)
+
+    def test_a_member_that_is_gone_is_no_member_and_who_waits_for_its_slot_is_told_of(self):
+        self.start()
+        self.ctrl_c()
+        shutil.rmtree(os.path.join(self.data, '2'))
+        said = self.start(TIMEOUT='10')
+        self.assertRegex(said, r'waits as a standby .* silent for 10 s: at \d\d:\d\d:\d\d')
+        with self.client(0) as c:
+            servers = json.loads(self.ok(c.call('STATUS')).value)['servers']
+        members = [s['address'] for s in servers if s['role'] == 'member' and s['reachable']]
+        self.assertEqual(sorted(members), ['127.0.0.1:%d' % (self.port + n) for n in range(3)])
 
     def test_a_taken_port_is_told_and_the_others_are_not_left_behind(self):
         taken = socket.socket()

@@ -244,6 +244,40 @@ class Machines(doozer_net.NetTest):
             wait_until('%s tells the new addresses' % server.address, lambda: addresses == {
                 s['address'] for s in self.status(server)['servers']})
 
+    def test_who_listens_on_every_interface_is_found_again_by_the_others(self):
+        anywhere = ['--listen', '0.0.0.0:8046']
+        servers = self.machines(3, *anywhere, environment={'DOOZER_RWSECRET': 'the machines'})
+        addresses = {server.address for server in servers}
+        for server in servers:
+            server.spawn()
+        for server in servers:
+            server.wait_ready()
+        self.wait_members(servers)
+
+        def told(by):
+            with by.client() as c:
+                return {value.decode() for _, value, _ in c.walk('/ctl/node/*/addr')}
+
+        wait_until('each tells its address', lambda: told(servers[0]) == addresses)
+        for server in servers:
+            server.kill9()
+        for server in servers:
+            server.args = anywhere  # who the others are is in the data directory
+            server.spawn()
+        for server in servers:
+            server.wait_ready()
+            wait_until('writable', lambda: self.writable(server))
+            self.assertEqual({s['address'] for s in self.status(server)['servers']}, addresses)
+            self.assertEqual(server.events('address_changed'), [])
+        self.assertEqual(told(servers[0]), addresses)
+
+    def test_who_knows_nobody_tells_the_address_of_its_cable(self):
+        server = self.machines(1, '--listen', '0.0.0.0:8046')[0]
+        server.start()
+        with server.client() as c:
+            told = [value.decode() for _, value, _ in c.walk('/ctl/node/*/addr')]
+        self.assertEqual(told, [server.address])
+
 
 if __name__ == '__main__':
     doozer_system.main()
