@@ -44,7 +44,7 @@ bool take_over(int fd, const struct stat& before) {
 
 Result<OutputFile> OutputFile::create(const std::string& name) {
   if (name.empty() || name == "-") return OutputFile(STDOUT_FILENO, "");
-  struct stat status {};
+  struct stat status{};
   if (::stat(name.c_str(), &status) != 0) {
     if (errno != ENOENT) return cannot("create", name);
     if (::lstat(name.c_str(), &status) != 0) return beside(name, /*replaces=*/false);
@@ -68,7 +68,7 @@ Result<OutputFile> OutputFile::beside(const std::string& name, bool replaces) {
   OutputFile file(fd, name);
   file.temporary_ = std::move(temporary);
   unlink_if_interrupted(file.temporary_);
-  struct stat before {};
+  struct stat before{};
   if (replaces && (::stat(name.c_str(), &before) != 0 || !take_over(fd, before))) {
     return cannot("create", name);
   }

@@ -35,7 +35,7 @@ class DoozerOutput : public testing::Test {
     return bytes.str();
   }
   mode_t mode(const std::string& name) const {
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::stat(at(name).c_str(), &status), 0);
     return status.st_mode & 07777;
   }

@@ -111,8 +111,8 @@ const Progress* Core::best_successor() const {
   return best;
 }
 
-// For a leader that leaves anyway: one that would rather not lead is better than nobody, who would be
-// found only after a time-out, and would be the same one.
+// For a leader that leaves anyway: one that would rather not lead is better than nobody, who would
+// be found only after a time-out, and would be the same one.
 const Progress* Core::last_successor() const {
   const Progress* best = best_successor();
   if (best != nullptr) return best;

@@ -33,8 +33,8 @@ void Server::warn_if_moved() {
       std::string_view(advertised_).substr(0, core::kMemberAddressBytesMax);
   if (moved_ || known == nullptr || known->address == now) return;
   moved_ = true;
-  logger_.warn("address_changed", {{"known_to_others", std::string_view(known->address)},
-                                   {"told_now", now}});
+  logger_.warn("address_changed",
+               {{"known_to_others", std::string_view(known->address)}, {"told_now", now}});
 }
 
 }  // namespace doozer::server

@@ -400,18 +400,25 @@ TEST(SimDisk, ACrashHappensBeforeOrAfterTheNamedOperation) {
   }
 }
 
-TEST(SimDisk, ACrashDuringAWriteLeavesAnyPrefix) {
+TEST(SimDisk, ACrashDuringAWriteLeavesAnyPrefixOfWholeSectors) {
+  // From within the second sector to within the fourth.
+  const std::string all(1'400, 'w');
+  constexpr uint64_t kOffset = 700;
   std::set<size_t> sizes;
   for (uint64_t seed = 1; seed <= 100; ++seed) {
     SimDisk disk({.seed = seed});
-    disk.crash_at(2, CrashKind::process, Moment::during);
-    small_workload(disk);
+    make_durable(disk, "a", std::string(kOffset, 'o'));
+    disk.crash_at(disk.operations() + 1, CrashKind::process, Moment::during);
+    {
+      const auto file = open(disk, "a", OpenMode::read_write);
+      EXPECT_FALSE(file->write_at(kOffset, all));
+    }
     disk.restart();
-    const std::string left = text_of(disk, "a.tmp");
-    EXPECT_EQ(left, std::string("one").substr(0, left.size()));
+    const std::string left = text_of(disk, "a").substr(kOffset);
+    EXPECT_EQ(left, all.substr(0, left.size()));
     sizes.insert(left.size());
   }
-  EXPECT_EQ(sizes, (std::set<size_t>{0, 1, 2, 3}));
+  EXPECT_EQ(sizes, (std::set<size_t>{0, 1'024 - kOffset, 1'536 - kOffset, 2'048 - kOffset}));
 }
 
 TEST(SimDisk, AfterACrashEverythingIsClosedUntilRestartAndHandlesAreDeadForGood) {

@@ -71,6 +71,7 @@ Result<void> Host::start(uint64_t now_us) {
       network_, *disk_,
       ServerProcessOptions{
           .address = options_.address,
+          .own_host = {},
           .seed = rng_.next(),
           .start_us = now_us,
           .config = config,
