@@ -80,13 +80,13 @@ class ServerFaults : public testing::Test {
 
 TEST_F(ServerFaults, DoubtAboutACutTailEndsWithTheStartThatFoundIt) {
   int doubted = 0;
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
     boot(small(), {.seed = seed});
     const auto client = world_->connect();
     ask(*client, set_of("/a", "1"));
     world_->disk().on_operation([](const Operation& operation) -> Fate {
       if (operation.kind != DiskOp::sync) return {};
-      return {.kind = Fate::Kind::crash, .crash = CrashKind::machine_torn};
+      return {.kind = Fate::Kind::crash, .crash = CrashKind::machine_mixed};
     });
     for (int i = 0; i < 20; ++i) client->send(set_of("/a", std::string(3'000, 'x')));
     ASSERT_TRUE(world_->run([this] { return !world_->running(); }));
