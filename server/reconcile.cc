@@ -91,11 +91,15 @@ class Reconciler {
 
   std::vector<Identity> standbys() const {
     std::vector<const ServerFact*> found;
+    bool another_comes = false;
     for (const ServerFact& server : facts_.servers) {
-      if (!contains(wish_, server.identity) && server.identity != facts_.self && server.fit()) {
-        found.push_back(&server);
-      }
+      if (contains(wish_, server.identity) || server.identity == facts_.self) continue;
+      if (server.fit()) found.push_back(&server);
+      another_comes |= server.coming() && !server.caught_up && !server.removed;
     }
+    // Who was removed is better than nobody; but a leader that is new has heard of few yet.
+    if (another_comes)
+      std::erase_if(found, [](const ServerFact* server) { return server->removed; });
     std::sort(found.begin(), found.end(), [](const ServerFact* a, const ServerFact* b) {
       return std::pair(a->removed, a->identity) < std::pair(b->removed, b->identity);
     });

@@ -34,11 +34,12 @@ struct ServerFact {
   bool sound = true;       ///< neither quarantined nor with a doubtful log
   bool full = false;       ///< its disk takes deletions only
   bool compatible = true;  ///< its build knows the cluster's version
-  bool removed = false;    ///< a client took its slot away; chosen last
+  bool removed = false;    ///< a client took its slot away; chosen last, not while another may come
   bool willing = true;     ///< may be asked to lead
   uint64_t silent_us = 0;  ///< since its last answer to this leader, or since the leader looks
 
-  bool fit() const { return reachable && caught_up && sound && compatible && !full; }
+  bool coming() const { return reachable && sound && compatible && !full; }
+  bool fit() const { return coming() && caught_up; }
 };
 
 struct MembershipFacts {

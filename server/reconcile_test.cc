@@ -178,6 +178,20 @@ TEST(Reconcile, WhoWasRemovedIsChosenLast) {
   EXPECT_EQ(alone.next(), "fill 1=B");
 }
 
+// A new leader has not heard yet how far the others are: the wish is not undone before.
+TEST(Reconcile, AStandbyThatIsStillComingGoesBeforeWhoWasRemoved) {
+  Facts facts("A -", "A", "ABC");
+  facts.of('B').removed = true;
+  facts.of('C').caught_up = false;
+  EXPECT_EQ(facts.next(), "nothing");
+  facts.of('C').caught_up = true;
+  EXPECT_EQ(facts.next(), "fill 1=C");
+  // Who cannot come is not waited for.
+  facts.of('C').caught_up = false;
+  facts.of('C').reachable = false;
+  EXPECT_EQ(facts.next(), "fill 1=B");
+}
+
 TEST(Reconcile, ASilentMemberIsReplacedOneAtATimeWhileAMajorityConfirms) {
   Facts facts("A B C D E", "ABCDE", "ACEF");
   facts.of('B').silent_us = 60'000'000;

@@ -197,10 +197,11 @@ def wall_clock(world):
         with one.client() as c:
             c.raw(b'\x00\x00\x00\x01\xff')  # no request: it says so, and closes
             c.closed_by_server()
-        for line in one.events('connection_closed', after=end):
-            told = datetime.fromisoformat(line['time'].replace('Z', '+00:00')).timestamp()
-            return told - time.time()
-        raise Closed('nothing is logged yet')
+        lines = one.events('connection_closed', after=end)
+        if not lines:
+            raise Closed('nothing is logged yet')
+        told = datetime.fromisoformat(lines[0]['time'].replace('Z', '+00:00')).timestamp()
+        return told - time.time()
 
     world.set_clock(one, seconds)
     try:
@@ -218,7 +219,7 @@ def clock_rates(world):
     try:
         for one, ppm in apart.items():
             world.monotonic[one].gain(ppm)
-        began = {one: world.own_time(one) for one in apart}
+        began = {one: world.begin_clock(one) for one in apart}
         for one, ppm in apart.items():
             world.proven('a clock that goes wrong', lambda: world.gained(one, began[one]) * (
                 1 if ppm > 0 else -1) > GAINED_SECONDS)
@@ -235,7 +236,7 @@ def clock_jump(world):
     """As when a virtual machine goes on elsewhere: this clock is ahead for good."""
     one = world.leader() if world.rng.random() < 0.5 else world.pick()[0]
     seconds = world.rng.randint(2, 60)
-    began = world.own_time(one)
+    began = world.begin_clock(one)
     world.monotonic[one].jump(seconds)
     world.proven('a clock that has jumped', lambda: world.gained(one, began) > seconds - 1)
     yield 'the clock of %s jumped %d s ahead' % (one.identity, seconds)

@@ -131,6 +131,9 @@ class World:
         told = self.status(server)['uptime_ms'] / 1000
         return told, before, time.monotonic()
 
+    def begin_clock(self, server):
+        return self.proven('what its clock tells', lambda: self.own_time(server))
+
     def gained(self, server, began):
         """By how much its clock has certainly gone faster (or slower: negative) since then."""
         told, before, after = self.own_time(server)
