@@ -15,6 +15,8 @@ doozer_tests(cli
           ${CMAKE_CURRENT_LIST_DIR}/doozer_status_test.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_texts_test.cc
   DEPS cli client)
+doozer_tests(cli_output SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_output_test.cc
+  DEPS cli_commands cli client)
 if(TARGET cli_test)
   target_compile_definitions(cli_test PRIVATE DOOZER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 endif()
@@ -22,7 +24,7 @@ endif()
 # What talks to a server: needs the blocking client.
 doozer_room(cli_commands EXCEPTIONS
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_commands.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_import.cc
-          ${CMAKE_CURRENT_LIST_DIR}/doozer_process.cc
+          ${CMAKE_CURRENT_LIST_DIR}/doozer_output.cc ${CMAKE_CURRENT_LIST_DIR}/doozer_process.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_status_command.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_tree.cc
           ${CMAKE_CURRENT_LIST_DIR}/doozer_watch.cc

@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -23,19 +25,6 @@ namespace {
 
 tl::unexpected<Error> system_error(std::string_view doing, std::string_view name) {
   return fail(Code::io_error, fmt::format("cannot {} {}: {}", doing, name, std::strerror(errno)));
-}
-
-/// errno is set if it is false.
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return false;
-    }
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return true;
 }
 
 [[noreturn]] void die_of_closed_pipe() {
@@ -125,17 +114,47 @@ bool takes_colour(int fd) {
   return ::isatty(fd) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
 }
 
+/// What Ctrl-C must not leave behind. The handler may run in any thread, at any moment: a name is
+/// read only once it is whole.
+char unfinished[PATH_MAX];
+std::atomic<bool> unfinished_is_named = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void interrupted(int) {
+  if (unfinished_is_named) ::unlink(unfinished);
+  ::_exit(kExitInterrupted);
+}
+
 }  // namespace
 
 void prepare_process() {
   ::signal(SIGPIPE, SIG_IGN);
   struct sigaction action = {};
-  action.sa_handler = [](int) { ::_exit(kExitInterrupted); };
+  action.sa_handler = interrupted;
   // Who was started with Ctrl-C ignored (nohup, a background job) goes on ignoring it.
   struct sigaction before = {};
   if (::sigaction(SIGINT, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
     ::sigaction(SIGINT, &action, nullptr);
   }
+}
+
+void unlink_if_interrupted(std::string_view name) {
+  unfinished_is_named = false;
+  if (name.empty() || name.size() >= sizeof unfinished) return;
+  unfinished[name.copy(unfinished, name.size())] = '\0';
+  unfinished_is_named = true;
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return false;
+    }
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return true;
 }
 
 Result<> write_output(std::string_view bytes) {
@@ -156,40 +175,6 @@ Result<std::string> read_input(const std::string& name, size_t limit) {
   const Descriptor file{::open(name.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return system_error("open", name);
   return read_all(file.fd, name, limit);
-}
-
-Result<OutputFile> OutputFile::create(const std::string& name) {
-  if (name.empty() || name == "-") return OutputFile(STDOUT_FILENO, "");
-  OutputFile file(-1, name);
-  // An export holds secrets as likely as not.
-  file.fd_ = ::open(file.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file.fd_ < 0) return system_error("create", file.temporary());
-  return file;
-}
-
-OutputFile::OutputFile(OutputFile&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), name_(std::move(other.name_)) {}
-
-OutputFile::~OutputFile() {
-  if (fd_ < 0 || name_.empty()) return;
-  ::close(fd_);
-  ::unlink(temporary().c_str());
-}
-
-Result<> OutputFile::write(std::string_view bytes) {
-  CHECK(fd_ >= 0);
-  if (name_.empty()) return write_output(bytes);
-  if (!write_all(fd_, bytes)) return system_error("write", temporary());
-  return {};
-}
-
-Result<> OutputFile::finish() {
-  CHECK(fd_ >= 0);
-  if (name_.empty()) return {};
-  if (::fsync(fd_) != 0) return system_error("sync", temporary());
-  if (::rename(temporary().c_str(), name_.c_str()) != 0) return system_error("create", name_);
-  ::close(std::exchange(fd_, -1));
-  return {};
 }
 
 Result<int> run_for_event(const std::string& command, const Event& event) {

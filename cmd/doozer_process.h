@@ -14,6 +14,11 @@ namespace doozer::cli {
 /// error to writers, not a signal.
 void prepare_process();
 
+/// Ctrl-C first removes this file; empty: none.
+void unlink_if_interrupted(std::string_view name);
+
+/// Writes all of it to a descriptor; errno is set if it is false.
+bool write_all(int fd, std::string_view bytes);
 /// Writes all of it. When the reader of a pipe has gone, ends the program as SIGPIPE would: nobody
 /// is left to tell. Errors: io_error.
 Result<> write_output(std::string_view bytes);
@@ -23,26 +28,6 @@ void write_error(std::string_view bytes);
 /// Everything up to its end. `name` "-" is standard input; at a terminal, the user is told how to
 /// end it. Errors: io_error, too_large (more than `limit` bytes).
 Result<std::string> read_input(const std::string& name, size_t limit);
-
-/// A file that is there whole or not at all: written beside its name, renamed by finish().
-class OutputFile {
- public:
-  /// "-" or empty: standard output. Errors: io_error.
-  static Result<OutputFile> create(const std::string& name);
-  OutputFile(OutputFile&& other) noexcept;
-  OutputFile& operator=(OutputFile&&) = delete;
-  /// Without finish(), nothing is left of the file.
-  ~OutputFile();
-  Result<> write(std::string_view bytes);
-  /// Syncs and renames. Nothing may be written afterwards.
-  Result<> finish();
-
- private:
-  OutputFile(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
-  std::string temporary() const { return name_ + ".part"; }
-  int fd_;            ///< -1: finished or moved from
-  std::string name_;  ///< empty: standard output
-};
 
 /// Runs `command` by /bin/sh with the event's value on its standard input and its path, revision
 /// and kind in the environment; gives its exit status (128 + signal if it was killed). Errors:

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cmd/doozer_archive.h"
+#include "cmd/doozer_output.h"
 #include "cmd/doozer_session.h"
 
 namespace doozer::cli {
