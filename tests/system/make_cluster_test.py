@@ -104,6 +104,21 @@ class MakeCluster(doozer_system.SystemTest):
         os.kill(self.pids[0], signal.SIGKILL)  # as the reader is told to
         with self.client(1) as c:
             wait_until('a write passes', lambda: c.set('/more', 'x').err is None)
+        again = re.search(r'^  (\S*doozerd --listen .*)$', said, re.M).group(1)
+        self.assertEqual(again.count(' -a '), 2, 'emptied, it would boot a cluster of its own')
+        restarted = subprocess.Popen(['bash', '-c', 'exec ' + again], stderr=subprocess.DEVNULL)
+        self.addCleanup(restarted.wait)
+        self.addCleanup(restarted.kill)
+
+        def it_has_the_write():
+            try:
+                with self.client(0) as c:
+                    return c.get('/more', mode=1).value == b'x'
+            except (OSError, doozer_system.Closed):
+                return False
+
+        wait_until('the first is there again', it_has_the_write)
+        restarted.terminate()
         self.ctrl_c()
         self.assertEqual(self.script.returncode, 0)
 
