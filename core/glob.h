@@ -26,6 +26,12 @@ class Glob {
   /// Operations of matches() for each byte of the path behind the prefix; 0: none to speak of.
   size_t words() const { return one_.size(); }
 
+  /// What it holds in proportion to its pattern.
+  size_t bytes() const {
+    return pattern_.size() + bytes_.size() +
+           (one_.size() + stay_name_.size() + stay_any_.size()) * sizeof(uint64_t);
+  }
+
   /// No wildcard: it matches just the path that it is.
   bool literal() const { return literal_; }
   const std::string& pattern() const { return pattern_; }

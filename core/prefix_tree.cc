@@ -1,5 +1,7 @@
 #include "core/prefix_tree.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/probe.h"
@@ -12,22 +14,74 @@ namespace {
 constexpr int64_t kLookupWork = 64;
 constexpr size_t kHashedBytesPerWork = 8;
 constexpr int64_t kGroupWork = 48;
+/// Of a literal prefix, that are directories of the tree: a glob of thousands of names would make
+/// thousands.
+constexpr size_t kLiteralDirectories = 16;
+
+/// What lies at a name, or a beginning, below a directory.
+uint64_t hash_below(const void* directory, std::string_view name) {
+  return hash64(name, reinterpret_cast<uintptr_t>(directory));
+}
+
+/// Frees all that the table owns.
+template <typename T, typename Hash>
+void free_all(ShardedTable<T, Hash>& table) {
+  while (T* item = table.take_any()) {
+    const std::unique_ptr<T> owned(item);
+  }
+}
 
 }  // namespace
 
-PrefixTree::PrefixTree() : top_(std::make_unique<Level>()) {}
-PrefixTree::~PrefixTree() = default;
+uint64_t PrefixTree::PatternHash::operator()(const WatchGroup& group) const {
+  return hash64(group.pattern);
+}
+uint64_t PrefixTree::LevelHash::operator()(const Level& level) const {
+  return hash_below(level.parent, level.name);
+}
+uint64_t PrefixTree::FamilyHash::operator()(const WatchFamily& family) const {
+  return hash_below(family.directory, family.beginning);
+}
 
-size_t PrefixTree::BelowHash::operator()(const Below& key) const {
-  return hash64(key.name, reinterpret_cast<uintptr_t>(key.level));
+PrefixTree::PrefixTree() : top_(std::make_unique<Level>()) {}
+
+PrefixTree::~PrefixTree() {
+  free_all(families_);
+  free_all(levels_);
+  free_all(by_pattern_);
 }
 
 /// "/a/b" -> directory "/a", beginning "b"; "/" -> "" and "".
 PrefixTree::Split PrefixTree::split(std::string_view literal_prefix) {
-  const size_t slash = literal_prefix.rfind('/');
-  CHECK(slash != std::string_view::npos);
+  size_t slash = 0;
+  CHECK(literal_prefix.starts_with('/'));
+  for (size_t i = 0; i < kLiteralDirectories; ++i) {
+    const size_t next = literal_prefix.find('/', slash + 1);
+    if (next == std::string_view::npos) break;
+    slash = next;
+  }
   return {.directory = literal_prefix.substr(0, slash),
           .beginning = literal_prefix.substr(slash + 1)};
+}
+
+size_t PrefixTree::bytes_of(const Glob& glob) {
+  size_t bytes = glob.pattern().size();  // the group's copy
+  if (glob.literal()) return bytes;
+  const std::string_view directory = split(glob.literal_prefix()).directory;
+  const auto levels = static_cast<size_t>(std::count(directory.begin(), directory.end(), '/'));
+  return bytes + directory.size() + levels * sizeof(Level);
+}
+
+PrefixTree::Level* PrefixTree::below(const Level& level, std::string_view name) const {
+  return levels_.find(hash_below(&level, name), [&](const Level& found) {
+    return found.parent == &level && found.name == name;
+  });
+}
+
+WatchFamily* PrefixTree::family_at(const Level& level, std::string_view beginning) const {
+  return families_.find(hash_below(&level, beginning), [&](const WatchFamily& found) {
+    return found.directory == &level && found.beginning == beginning;
+  });
 }
 
 PrefixTree::Level* PrefixTree::make_level(std::string_view directory) {
@@ -36,19 +90,16 @@ PrefixTree::Level* PrefixTree::make_level(std::string_view directory) {
     const std::string_view rest = directory.substr(1);
     const std::string_view name = rest.substr(0, rest.find('/'));
     directory.remove_prefix(1 + name.size());
-    const auto found = levels_.find({.level = level, .name = name});
-    if (found != levels_.end()) {
-      level = found->second.get();
+    if (Level* found = below(*level, name)) {
+      level = found;
       continue;
     }
     auto made = std::make_unique<Level>();
     made->parent = level;
     made->name = std::string(name);
     ++level->levels;
-    Level* below = made.get();
-    const Below key{.level = level, .name = below->name};
-    levels_.emplace(key, std::move(made));
-    level = below;
+    level = made.release();
+    levels_.insert(level);
   }
   return level;
 }
@@ -59,21 +110,32 @@ PrefixTree::Level* PrefixTree::find_level(std::string_view directory) const {
     const std::string_view rest = directory.substr(1);
     const std::string_view name = rest.substr(0, rest.find('/'));
     directory.remove_prefix(1 + name.size());
-    const auto found = levels_.find({.level = level, .name = name});
-    CHECK(found != levels_.end());
-    level = found->second.get();
+    level = below(*level, name);
+    CHECK(level != nullptr);
   }
   return level;
 }
 
-WatchGroup& PrefixTree::group(const std::shared_ptr<const Glob>& glob) {
-  const auto found = by_pattern_.find(glob->pattern());
-  if (found != by_pattern_.end()) {
-    return *found->second;
+/// Frees the directory, and those above it, if nothing is left in it.
+void PrefixTree::drop_empty(Level* level) {
+  while (level->parent != nullptr && level->levels == 0 && level->begin_sizes.empty()) {
+    Level* parent = level->parent;
+    --parent->levels;
+    levels_.erase(level);
+    const std::unique_ptr<Level> owned(level);
+    level = parent;
   }
-  auto made = std::make_unique<WatchGroup>(glob);
-  WatchGroup& group = *made;
-  by_pattern_.emplace(group.pattern, std::move(made));
+}
+
+WatchGroup& PrefixTree::group(const std::shared_ptr<const Glob>& glob) {
+  const std::string& pattern = glob->pattern();
+  WatchGroup* known = by_pattern_.find(
+      hash64(pattern), [&](const WatchGroup& group) { return group.pattern == pattern; });
+  if (known != nullptr) {
+    return *known;
+  }
+  WatchGroup& group = *std::make_unique<WatchGroup>(glob).release();
+  by_pattern_.insert(&group);
   if (group.literal()) {
     ++literals_;
     return group;
@@ -83,9 +145,12 @@ WatchGroup& PrefixTree::group(const std::shared_ptr<const Glob>& glob) {
   const Split where = split(prefix);
   Level* level = make_level(where.directory);
   ++level->begin_sizes[where.beginning.size()];
-  std::unique_ptr<WatchFamily>& family = families_[{.level = level, .name = where.beginning}];
+  WatchFamily* family = family_at(*level, where.beginning);
   if (family == nullptr) {
-    family = std::make_unique<WatchFamily>();
+    family = std::make_unique<WatchFamily>().release();
+    family->directory = level;
+    family->beginning = where.beginning;
+    families_.insert(family);
     up_to_date_.push_back(*family);
   }
   join(group, *family);
@@ -113,9 +178,10 @@ void PrefixTree::leave(WatchGroup& group) {
 }
 
 void PrefixTree::erase(WatchGroup& group) {
+  by_pattern_.erase(&group);
+  const std::unique_ptr<WatchGroup> owned(&group);
   if (group.literal()) {
     --literals_;
-    by_pattern_.erase(group.pattern);
     return;
   }
   const Split where = split(group.glob->literal_prefix());
@@ -124,26 +190,18 @@ void PrefixTree::erase(WatchGroup& group) {
   if (--size->second == 0) {
     level->begin_sizes.erase(size);
   }
-  const Below key{.level = level, .name = where.beginning};
-  auto here = families_.extract(key);
-  CHECK(!here.empty());
   leave(group);
-  WatchFamily& family = *here.mapped();
+  WatchFamily& family = *group.family;
   if (family.groups.empty()) {
+    families_.erase(&family);
+    const std::unique_ptr<WatchFamily> owned_family(&family);
     family.unlink();
   } else {
-    // The key must be borrowed from a group that stays.
-    here.key().name = std::string_view(family.groups.front()->pattern)
-                          .substr(where.directory.size() + 1, where.beginning.size());
-    families_.insert(std::move(here));
+    // It must be borrowed from a group that stays.
+    family.beginning = std::string_view(family.groups.front()->pattern)
+                           .substr(where.directory.size() + 1, where.beginning.size());
   }
-  while (level->parent != nullptr && level->levels == 0 && level->begin_sizes.empty()) {
-    Level* parent = level->parent;
-    --parent->levels;
-    levels_.erase(Below{.level = parent, .name = level->name});
-    level = parent;
-  }
-  by_pattern_.erase(group.pattern);
+  drop_empty(level);
 }
 
 void PrefixTree::match_here(const Level& level, std::string_view rest, const Matching& matching) {
@@ -155,9 +213,9 @@ void PrefixTree::match_here(const Level& level, std::string_view rest, const Mat
     if (matching.work < 0) {
       return;
     }
-    const auto found = families_.find({.level = &level, .name = rest.substr(0, size)});
-    if (found != families_.end() && !found->second->behind) {
-      match_family(*found->second, matching);
+    WatchFamily* family = family_at(level, rest.substr(0, size));
+    if (family != nullptr && !family->behind) {
+      match_family(*family, matching);
     }
   }
 }
@@ -183,9 +241,10 @@ void PrefixTree::match_family(WatchFamily& family, const Matching& matching) {
 void PrefixTree::match(std::string_view path, uint64_t number, int64_t& work,
                        std::vector<WatchGroup*>& matched) {
   if (literals_ > 0) {
-    const auto found = by_pattern_.find(path);
-    if (found != by_pattern_.end() && found->second->literal()) {
-      matched.push_back(found->second.get());
+    WatchGroup* found = by_pattern_.find(
+        hash64(path), [&](const WatchGroup& group) { return group.pattern == path; });
+    if (found != nullptr && found->literal()) {
+      matched.push_back(found);
     }
   }
   if (families_.empty() || all_behind_) {
@@ -201,11 +260,10 @@ void PrefixTree::match(std::string_view path, uint64_t number, int64_t& work,
       break;
     }
     work -= kLookupWork + static_cast<int64_t>(slash / kHashedBytesPerWork);
-    const auto below = levels_.find({.level = level, .name = rest.substr(0, slash)});
-    if (below == levels_.end()) {
+    level = below(*level, rest.substr(0, slash));
+    if (level == nullptr) {
       break;
     }
-    level = below->second.get();
     rest.remove_prefix(slash + 1);
   }
   if (work < 0) {

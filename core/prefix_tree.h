@@ -2,6 +2,8 @@
 // the others: a literal glob by its path; any other by the components of its literal prefix, and
 // within the last directory by the literal beginning of the next name. "/a/b*/c" lies at directory
 // "/a", beginning "b"; "/**" at the top, beginning "". Groups that lie at one place are a family.
+// Of a long prefix only the first kLiteralDirectories components are directories; the rest is
+// beginning.
 //
 // Matching an event must not take long, whatever clients wait for. So it is given an allowance of
 // work, and a family that needs more than is left is *left behind*: all its waiters must search for
@@ -14,10 +16,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "core/glob.h"
+#include "core/sharded_table.h"
 #include "core/watch_group.h"
 
 namespace doozer::core {
@@ -49,16 +51,11 @@ class PrefixTree {
 
   size_t size() const { return by_pattern_.size(); }
 
+  /// What a group of this glob holds in proportion to its pattern: at most so much.
+  static size_t bytes_of(const Glob& glob);
+
  private:
   struct Level;
-  struct Below {  // what a name leads to, from one level
-    const Level* level;
-    std::string_view name;
-    bool operator==(const Below&) const = default;
-  };
-  struct BelowHash {
-    size_t operator()(const Below& key) const;
-  };
   /// One directory of literal prefixes.
   struct Level {
     Level* parent = nullptr;
@@ -70,6 +67,15 @@ class PrefixTree {
     std::string_view directory;  // "" or "/a/b"
     std::string_view beginning;
   };
+  struct PatternHash {
+    uint64_t operator()(const WatchGroup& group) const;
+  };
+  struct LevelHash {
+    uint64_t operator()(const Level& level) const;
+  };
+  struct FamilyHash {
+    uint64_t operator()(const WatchFamily& family) const;
+  };
   struct Matching {
     std::string_view path;
     uint64_t number;
@@ -79,18 +85,21 @@ class PrefixTree {
   static Split split(std::string_view literal_prefix);
   Level* make_level(std::string_view directory);
   Level* find_level(std::string_view directory) const;
+  Level* below(const Level& level, std::string_view name) const;
+  WatchFamily* family_at(const Level& level, std::string_view beginning) const;
+  void drop_empty(Level* level);
   void join(WatchGroup& group, WatchFamily& family);
   void leave(WatchGroup& group);
   void match_here(const Level& level, std::string_view rest, const Matching& matching);
   void match_family(WatchFamily& family, const Matching& matching);
   void leave_all_behind(uint64_t number);
 
-  std::unordered_map<std::string_view, std::unique_ptr<WatchGroup>> by_pattern_;
+  // Tables of what they own.
+  ShardedTable<WatchGroup, PatternHash> by_pattern_;
   size_t literals_ = 0;
   std::unique_ptr<Level> top_;
-  std::unordered_map<Below, std::unique_ptr<Level>, BelowHash> levels_;
-  // Beginnings are borrowed from the patterns of their groups.
-  std::unordered_map<Below, std::unique_ptr<WatchFamily>, BelowHash> families_;
+  ShardedTable<Level, LevelHash> levels_;  // but for the top
+  ShardedTable<WatchFamily, FamilyHash> families_;
   Link up_to_date_;                  // families
   std::map<uint64_t, Link> behind_;  // families, by the first event that they have not seen
   bool all_behind_ = false;          // until behind_ is empty

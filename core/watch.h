@@ -20,6 +20,10 @@ namespace doozer::core {
 /// counts it: two thirds of a millisecond. What costs more is found by searches.
 constexpr int64_t kMatchWork = 512 * 1024;
 
+/// What a wait for this glob may hold in proportion to it, beside the few hundred bytes of any
+/// wait.
+size_t wait_bytes(const Glob& glob);
+
 using WatchId = Strong<struct WatchIdTag, uint64_t>;  ///< 0: none
 
 /// Hears the end of its wait, once, from within Watches::run() or Machine::run(). It may add and

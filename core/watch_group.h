@@ -96,6 +96,10 @@ struct WatchFamily : Link {
   uint64_t words = 0;   ///< of all their globs
   bool behind = false;  ///< left behind by an event of its own
   size_t done = 0;      ///< so many groups, the last ones, were looked at since
+  /// What it is found by: a directory of PrefixTree, and the beginning of what follows, borrowed
+  /// from the pattern of one of its groups.
+  const void* directory = nullptr;
+  std::string_view beginning;
 };
 
 }  // namespace doozer::core

@@ -19,6 +19,8 @@ void drop_if_empty(Map& map, const Key& key) {
 
 }  // namespace
 
+size_t wait_bytes(const Glob& glob) { return glob.bytes() + PrefixTree::bytes_of(glob); }
+
 WatchRegistry::~WatchRegistry() = default;
 
 WatchRegistry::Record& WatchRegistry::take_record(Waiter& waiter, uint64_t cookie) {
