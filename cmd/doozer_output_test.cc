@@ -6,21 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-<<<<<<< HEAD
-=======
 #include <csignal>
->>>>>>> h-cli
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
-<<<<<<< HEAD
-=======
 #include "cmd/doozer_process.h"
 #include "cmd/doozer_table.h"
 
->>>>>>> h-cli
 namespace doozer::cli {
 namespace {
 
@@ -128,8 +122,6 @@ TEST_F(DoozerOutput, ANameThatSomebodyLaidOutIsNeverFollowed) {
   EXPECT_EQ(content("victim"), "old");
 }
 
-<<<<<<< HEAD
-=======
 TEST_F(DoozerOutput, CtrlCLeavesNothingOfWhatIsNotFinished) {
   const auto interrupted = [this] {
     ::signal(SIGINT, SIG_DFL);  // a background job may have been started with it ignored
@@ -141,7 +133,6 @@ TEST_F(DoozerOutput, CtrlCLeavesNothingOfWhatIsNotFinished) {
   EXPECT_EQ(names(), 0U);
 }
 
->>>>>>> h-cli
 TEST_F(DoozerOutput, AFolderIsNoFile) {
   ASSERT_TRUE(fs::create_directory(at("d")));
   EXPECT_EQ(write_new("d"), "cannot write " + at("d") + ": Is a directory");
