@@ -355,9 +355,15 @@ Witness::Complaint Witness::see_promises(const Core& core, const Output& output)
   return std::nullopt;
 }
 
+// 4.1: a configuration is cut off with its entry.
 // 4.3: a leader leaves a joint configuration only once it is committed, and enters one only from a
 // committed configuration, whose voters are the old set.
 Witness::Complaint Witness::see_configurations(const Core& core, const Output& output) const {
+  const Index in_force = core.configuration_index();
+  if (output.truncate_from && in_force >= *output.truncate_from &&
+      (in_force > core.last_index() || core.entry(in_force).kind != EntryKind::configuration)) {
+    return named(core, "a configuration outlives its entry" + at(in_force) + " (4.1)");
+  }
   const bool appended =
       output.append_first.value() != 0 && core.configuration_index() >= output.append_first;
   if (core.role() != Role::leader || !appended) return std::nullopt;

@@ -124,6 +124,7 @@ void ClusterWorld::start(uint64_t number) {
     if (on_life_) on_life_(number, true);
   } else {
     say(number, "cannot start: " + started.error().message);
+    if (on_giving_up_) on_giving_up_(number, "cannot start: " + started.error().message);
     start_later(number);
   }
 }
@@ -181,6 +182,9 @@ bool ClusterWorld::step(uint64_t until_us) {
     say(number, !stopped               ? "its disk has crashed"
                 : stopped->has_value() ? "has stopped"
                                        : "has died: " + stopped->error().message);
+    if (stopped && !stopped->has_value() && !running.disk_crashed() && on_giving_up_) {
+      on_giving_up_(number, "has died: " + stopped->error().message);
+    }
     running.disk_crashed() ? crash(number, CrashKind::machine_lost) : kill(number);
   }
   return true;

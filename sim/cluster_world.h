@@ -63,6 +63,10 @@ class ClusterWorld {
   void on_life(std::function<void(uint64_t number, bool alive)> hook) {
     on_life_ = std::move(hook);
   }
+  /// Heard when a server gives up by itself with an error, or cannot start.
+  void on_giving_up(std::function<void(uint64_t number, const std::string& why)> hook) {
+    on_giving_up_ = std::move(hook);
+  }
   void run_until(uint64_t until_us);
   /// Runs until `done` holds, looking every `look_us`; false if it does not before `until_us`.
   bool run_until(const std::function<bool()>& done, uint64_t until_us, uint64_t look_us = 10'000);
@@ -95,6 +99,7 @@ class ClusterWorld {
   std::function<void(Host&)> on_host_;
   std::function<void(uint64_t)> on_turn_;
   std::function<void(uint64_t, bool)> on_life_;
+  std::function<void(uint64_t, const std::string&)> on_giving_up_;
   uint64_t now_us_ = 1'000'000;
   uint64_t turns_ = 0;
 };

@@ -48,6 +48,7 @@ Fate Host::judge(const Operation& operation) {
   }
   if (operation.kind != DiskOp::sync && operation.kind != DiskOp::sync_directory) return fate;
   fate.extra_us = trouble_.sync_extra_us;
+  if (operation.path.starts_with("log")) fate.extra_us += trouble_.log_sync_extra_us;
   if (up()) {
     const uint64_t now_us = process_->clock().world_us();
     if (trouble_.stuck_until_us > now_us) fate.extra_us += trouble_.stuck_until_us - now_us;
@@ -85,6 +86,7 @@ Result<void> Host::start(uint64_t now_us) {
           .retention = options_.retention,
           .observer = options_.observer,
           .log_listener = options_.log_listener});
+  stall_lanes();
   auto started = process_->start();
   if (!started) process_.reset();
   return started;
@@ -106,6 +108,7 @@ void Host::crash(CrashKind kind, uint64_t now_us) {
   }
   paused_until_us_ = 0;
   armed_.reset();
+  ++crashes_;
   if (!disk_->crashed()) disk_->crash(kind);
 }
 
@@ -113,9 +116,17 @@ void Host::pause(uint64_t until_us) {
   if (!up()) return;
   paused_until_us_ = std::max(paused_until_us_, until_us);
   process_->clock().stall_until(paused_until_us_);
-  for (const env::Lane lane : {env::Lane::log, env::Lane::bulk}) {
-    process_->lanes().stall_until(lane, paused_until_us_);
-  }
+  stall_lanes();
+}
+
+void Host::stall_lanes() {
+  process_->lanes().stall_until(env::Lane::log, paused_until_us_);
+  process_->lanes().stall_until(env::Lane::bulk, std::max(paused_until_us_, bulk_stuck_us_));
+}
+
+void Host::stick_bulk(uint64_t until_us) {
+  bulk_stuck_us_ = std::max(bulk_stuck_us_, until_us);
+  if (up()) stall_lanes();
 }
 
 void Host::stall(uint64_t until_us) {

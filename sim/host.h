@@ -27,7 +27,8 @@ struct HostOptions {
 /// What its disk suffers from, from now on.
 struct DiskTrouble {
   uint64_t sync_extra_us = 0;
-  uint64_t stuck_until_us = 0;  ///< no sync returns before
+  uint64_t log_sync_extra_us = 0;  ///< of the log alone
+  uint64_t stuck_until_us = 0;     ///< no sync returns before
   uint32_t read_fails_per_mille = 0;
   bool fail_next_sync = false;
   bool operator==(const DiskTrouble&) const = default;
@@ -56,6 +57,9 @@ class Host {
   bool armed() const { return armed_.has_value(); }
   void pause(uint64_t until_us);
   void stall(uint64_t until_us);
+  /// What works on the disk beside the log gets no time, in this life and those that follow.
+  void stick_bulk(uint64_t until_us);
+  bool stuck(uint64_t now_us) const { return now_us < bulk_stuck_us_; }
   bool paused(uint64_t now_us) const { return now_us < paused_until_us_; }
   /// The process has ended by itself, or the disk has crashed under it.
   bool is_done();
@@ -69,6 +73,11 @@ class Host {
   DiskTrouble& trouble() { return trouble_; }
   void wipe();
   void save();
+  /// Something was done to its disk for which its server may give up, or call it damaged.
+  void harm_disk() { disk_harmed_ = true; }
+  bool disk_harmed() const { return disk_harmed_; }
+  /// How often it was cut off from the power.
+  uint64_t crashes() const { return crashes_; }
   /// False if nothing was saved.
   bool restore_saved();
   /// REQUIRES that the other's disk has not crashed.
@@ -94,6 +103,7 @@ class Host {
   std::unique_ptr<SimDisk> new_disk();
   void adopt(std::unique_ptr<SimDisk> disk);
   Fate judge(const Operation& operation);
+  void stall_lanes();
 
   SimNetwork& network_;
   HostOptions options_;
@@ -106,7 +116,10 @@ class Host {
   uint64_t lives_ = 0;
   bool own_disk_ = true;
   std::optional<CrashKind> armed_;
+  bool disk_harmed_ = false;
+  uint64_t crashes_ = 0;
   uint64_t paused_until_us_ = 0;
+  uint64_t bulk_stuck_us_ = 0;  ///< until then
   int64_t wall_ahead_us_ = 0;
   uint64_t past_disks_digest_ = 0;
 };

@@ -58,8 +58,9 @@ bool Liveness::path_clear(const std::string& from, const std::string& to) const 
 bool Liveness::healthy(uint64_t number) {
   Host& host = world_.host(number);
   const DiskTrouble& trouble = host.trouble();
-  return host.up() && !host.paused(world_.now_us()) && !nemesis_.full(number) &&
-         !nemesis_.outcast(number) && trouble.sync_extra_us <= kFairSyncUs &&
+  return host.up() && !host.paused(world_.now_us()) && !host.stuck(world_.now_us()) &&
+         !nemesis_.full(number) && !nemesis_.outcast(number) &&
+         trouble.sync_extra_us + trouble.log_sync_extra_us <= kFairSyncUs &&
          trouble.stuck_until_us <= world_.now_us() && trouble.read_fails_per_mille == 0;
 }
 
@@ -67,6 +68,7 @@ void Liveness::observe() {
   const uint64_t now_us = world_.now_us();
   for (uint64_t a = 1; a <= world_.size(); ++a) {
     if (!healthy(a) || !harmed_us_.contains(a)) harmed_us_[a] = now_us;
+    if (!world_.host(a).serving()) idle_us_[a] = now_us;
     for (uint64_t b = a + 1; b <= world_.size(); ++b) {
       const std::string from = world_.host(a).host();
       const std::string to = world_.host(b).host();

@@ -39,6 +39,13 @@ class Liveness {
     harmed_us_[number] = world_.now_us();
     identities_.erase(number);
   }
+  /// This server has served since then, and nothing was the matter with it.
+  bool served_well_since(uint64_t number, uint64_t since_us) const {
+    const auto harmed = harmed_us_.find(number);
+    const auto idle = idle_us_.find(number);
+    return harmed != harmed_us_.end() && harmed->second < since_us &&
+           (idle == idle_us_.end() || idle->second < since_us);
+  }
   /// What was promised and does not hold; empty: nothing.
   std::string judge();
   /// How often a server was found to be owed service, to tell a watch from a blind eye.
@@ -52,7 +59,8 @@ class Liveness {
   ClusterWorld& world_;
   const Nemesis& nemesis_;
   std::function<bool(uint64_t, uint64_t)> succeeded_;
-  std::map<uint64_t, uint64_t> harmed_us_;                            ///< of servers: the last time
+  std::map<uint64_t, uint64_t> harmed_us_;  ///< of servers: the last time
+  std::map<uint64_t, uint64_t> idle_us_;    ///< when it was last seen not to serve (yet)
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> path_harmed_us_;  ///< lower number first
   std::map<uint64_t, std::string> identities_;
   Voters configuration_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "storage/identity_file.h"
 
 namespace doozer::sim {
@@ -13,6 +14,8 @@ constexpr uint64_t kClientHostsMax = 120;  ///< with those that only look after 
 constexpr size_t kAdminsKept = 16;
 constexpr uint64_t kCrashWaitUs = 20'000;
 constexpr uint64_t kBurstWritesMax = 20'000;
+constexpr uint64_t kBurstFiles = 12;
+constexpr size_t kLargeBytes = 64 * kKiB;
 constexpr uint64_t kRoomyBytes = uint64_t{1} << 40U;
 
 uint32_t rate(uint64_t amount, uint32_t most) {
@@ -31,6 +34,12 @@ PathFaults faults_of(const Step& step) {
   if (step.kind == StepKind::loss) faults.loss_per_mille = rate(step.amount, 999);
   if (step.kind == StepKind::resets) faults.resets_per_10k = rate(step.amount, 10'000);
   return faults;
+}
+
+/// A server has to live with such a disk, and to tell it from a damaged one.
+bool is_merely_slow(StepKind kind) {
+  return kind == StepKind::slow_sync || kind == StepKind::stuck_sync ||
+         kind == StepKind::slow_log || kind == StepKind::stuck_bulk || kind == StepKind::save;
 }
 
 uint64_t stricter(uint64_t a, uint64_t b) { return a == 0 || (b != 0 && b < a) ? b : a; }
@@ -231,8 +240,18 @@ void Nemesis::refresh(const std::set<PathKey>& paths) {
     for (const auto& [id, step] : path_steps_) {
       if (step.paths.contains(path)) add_faults(faults, step.faults);
     }
+    touched_us_[path] = world_.now_us();
     world_.network().set_faults(path.first, path.second, faults, world_.now_us());
   }
+}
+
+bool Nemesis::untouched_since(const std::string& a, const std::string& b, uint64_t since_us) const {
+  for (const PathKey& path : {PathKey(a, b), PathKey(b, a)}) {
+    const auto touched = touched_us_.find(path);
+    if (touched != touched_us_.end() && touched->second >= since_us) return false;
+    if (world_.network().faults(path.first, path.second) != PathFaults{}) return false;
+  }
+  return true;
 }
 
 // --- Processes and machines
@@ -263,7 +282,13 @@ void Nemesis::crash(uint64_t number, CrashKind kind) {
 void Nemesis::begin_disk(const Step& step, uint64_t number, uint64_t end_us) {
   Host& host = world_.host(number);
   DiskTrouble& trouble = host.trouble();
+  if (!is_merely_slow(step.kind)) host.harm_disk();
   if (step.kind == StepKind::stuck_sync) trouble.stuck_until_us = end_us;
+  if (step.kind == StepKind::stuck_bulk) host.stick_bulk(end_us);
+  if (step.kind == StepKind::slow_log) {
+    trouble.log_sync_extra_us = step.amount;
+    until(end_us, [&trouble] { trouble.log_sync_extra_us = 0; });
+  }
   if (step.kind == StepKind::fail_sync) trouble.fail_next_sync = true;
   if (step.kind == StepKind::save) host.save();
   if (step.kind == StepKind::slow_sync) {
@@ -295,6 +320,7 @@ void Nemesis::begin_disk(const Step& step, uint64_t number, uint64_t end_us) {
 /// The process comes back on another disk: at once as a stranger, or when the step is over.
 void Nemesis::swap_disk(const Step& step, uint64_t number, uint64_t end_us) {
   Host& host = world_.host(number);
+  host.harm_disk();
   world_.hold(number);
   world_.kill(number);
   if (step.kind == StepKind::foreign) {
@@ -335,6 +361,7 @@ void Nemesis::take_copy(const std::vector<uint64_t>& sources, uint64_t number) {
   outcasts_.insert(sources.front());
   lost_.insert(number);
   copies_[number] = sources.front();
+  world_.host(sources.front()).harm_disk();
 }
 
 // --- By clients
@@ -371,9 +398,10 @@ void Nemesis::write_slot(const Step& step) {
 
 void Nemesis::burst(uint64_t number, uint64_t writes) {
   RawClient& client = admin(number);
+  const std::string value(writes <= kLargeBurstMax ? kLargeBytes : 1, 'x');
   for (uint64_t i = 0; i < std::min<uint64_t>(writes, kBurstWritesMax); ++i) {
-    const std::string path = "/overload/" + std::to_string(i % 7);
-    client.send(write_request(wire::Verb::set, path, "x", INT64_MAX));
+    const std::string path = "/overload/" + std::to_string(i % kBurstFiles);
+    client.send(write_request(wire::Verb::set, path, value, INT64_MAX));
   }
 }
 

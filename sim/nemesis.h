@@ -37,6 +37,9 @@ class Nemesis {
   /// with an empty one.
   void tend();
 
+  /// Nothing was done to the ways between two hosts since then.
+  bool untouched_since(const std::string& a, const std::string& b, uint64_t since_us) const;
+
   /// What may come of servers: the first two concern it until the heal.
   bool full(uint64_t number) const { return full_.contains(number); }
   /// Its disk is not its own any more, or another has the same: peers are right to refuse it.
@@ -80,6 +83,7 @@ class Nemesis {
   uint64_t next_id_ = 1;
   std::map<uint64_t, std::function<void()>> open_;  ///< what has to be undone
   std::map<uint64_t, PathStep> path_steps_;
+  std::map<PathKey, uint64_t> touched_us_;  ///< when faults were last put there or taken away
   std::set<uint64_t> full_;
   std::set<uint64_t> outcasts_;
   std::set<uint64_t> lost_;              ///< outcasts whose disk must not stay

@@ -28,6 +28,8 @@ constexpr StepRule kRules[] = {
     {StepKind::stall, "stall", Family::process, Takes::one, Amount::none, true},
     {StepKind::slow_sync, "slow-sync", Family::disk, Takes::one, Amount::time, true},
     {StepKind::stuck_sync, "stuck-sync", Family::disk, Takes::one, Amount::none, true},
+    {StepKind::slow_log, "slow-log", Family::disk, Takes::one, Amount::time, true},
+    {StepKind::stuck_bulk, "stuck-bulk", Family::disk, Takes::one, Amount::none, true},
     {StepKind::fail_sync, "fail-sync", Family::disk, Takes::one, Amount::none, false},
     {StepKind::fail_reads, "fail-reads", Family::disk, Takes::one, Amount::number, true},
     {StepKind::rot, "rot", Family::disk, Takes::one, Amount::number, false},

@@ -30,6 +30,7 @@ namespace doozer::sim {
 constexpr uint64_t kPlanServersMax = 9;
 constexpr uint64_t kPlanClientsMax = 64;
 constexpr uint64_t kPlanStepsMax = 10'000;
+constexpr uint64_t kLargeBurstMax = 40;               ///< of so few writes each is large
 constexpr uint64_t kPlanTimeUsMax = 100'000'000'000;  ///< a day and more
 
 struct Who {
@@ -59,6 +60,8 @@ enum class StepKind : uint8_t {
   // Disks.
   slow_sync,   ///< amount: microseconds that each sync takes longer
   stuck_sync,  ///< syncs do not return before the end
+  slow_log,    ///< amount: microseconds that each sync of the log takes longer, and of nothing else
+  stuck_bulk,  ///< what writes snapshots and deletes files gets none
   fail_sync,   ///< the next sync fails
   fail_reads,  ///< amount: reads in a thousand that fail
   rot,         ///< amount: bits that flip in log and snapshots

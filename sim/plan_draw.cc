@@ -34,6 +34,12 @@ class Drawing {
   void membership();
   void torn_change();
   void load();
+  void lanes();
+  void rivals();
+  void laggards();
+  void keep_little();
+  void leader_falls(uint64_t from_us, uint64_t within_us);
+  void falls(uint64_t at_us, const Who& who, uint64_t for_us);
   void spare_majority();
 
   /// Mostly a server, at times the one that leads just then.
@@ -312,8 +318,86 @@ void Drawing::load() {
   for (uint64_t i = times(3 * kSecond); i > 0; --i) {
     Step& step = add(StepKind::burst, 0);
     step.a = someone();
+    if (rng_.chance(1, 4)) {
+      step.amount = 5 + rng_.below(kLargeBurstMax - 5);
+      continue;
+    }
     // Where ways are long, watches take theirs to hear of all that.
-    step.amount = (10 + rng_.below(2'000)) * 1'000 / (1'000 + plan_.latency_us);
+    step.amount = kLargeBurstMax + (10 + rng_.below(2'000)) * 1'000 / (1'000 + plan_.latency_us);
+  }
+}
+
+/// Only the log is slow, or only what is beside it hangs; and the machine may fall meanwhile.
+void Drawing::lanes() {
+  keep_little();
+  for (uint64_t i = times(3 * kSecond); i > 0; --i) {
+    const Who who = someone();
+    const uint64_t for_us = time_between(50'000, 2 * kSecond);
+    Step& slow = add(rng_.chance(1, 2) ? StepKind::slow_log : StepKind::stuck_bulk, for_us);
+    slow.a = who;
+    if (slow.kind == StepKind::slow_log) slow.amount = time_between(10'000, 300'000);
+    const uint64_t at_us = slow.at_us;
+    if (rng_.chance(1, 2)) continue;
+    falls(at_us + rng_.below(for_us), who, time_between(50'000, kSecond));
+  }
+}
+
+/// By a crash or the end of its process; what of its disk is left is whole.
+void Drawing::falls(uint64_t at_us, const Who& who, uint64_t for_us) {
+  Step& fall = add(rng_.chance(1, 2) ? StepKind::crash : StepKind::kill, for_us);
+  fall.at_us = at_us / 1'000 * 1'000;
+  fall.a = who;
+  const bool lost = rng_.chance(1, 2);
+  if (fall.kind != StepKind::crash) return;
+  fall.crash = lost ? CrashKind::machine_lost : CrashKind::machine_kept;
+}
+
+/// So that who was away for a moment needs a snapshot.
+void Drawing::keep_little() {
+  plan_.snapshot_bytes = (16 + rng_.below(48)) * kKiB;
+  plan_.retain_entries = 5 + rng_.below(40);
+  plan_.history = 5 + rng_.below(200);
+}
+
+void Drawing::leader_falls(uint64_t from_us, uint64_t within_us) {
+  static constexpr StepKind kBlows[] = {StepKind::kill, StepKind::pause, StepKind::cut};
+  Step& blow = add(kBlows[rng_.below(std::size(kBlows))], time_between(200'000, 3 * kSecond));
+  blow.at_us = from_us + rng_.below(within_us) / 1'000 * 1'000;
+  blow.a = {Who::Kind::leader};
+  if (blow.kind == StepKind::cut) blow.b = {Who::Kind::servers};
+}
+
+/// A leader is cut off while much is asked of it, so that its log and that of the next one grow
+/// apart; when they meet again, some fall.
+void Drawing::rivals() {
+  if (rng_.chance(1, 2)) keep_little();
+  for (uint64_t i = times(4 * kSecond); i > 0; --i) {
+    const uint64_t for_us = time_between(300'000, 2'500'000);
+    Step& cut = add(StepKind::cut, for_us);
+    cut.a = {Who::Kind::leader};
+    cut.b = {Who::Kind::servers};
+    const uint64_t at_us = cut.at_us;
+    Step& much = add(StepKind::burst, 0);
+    much.at_us = at_us;
+    much.a = {Who::Kind::leader};
+    much.amount = 5 + rng_.below(300);
+    if (rng_.chance(1, 2)) continue;
+    const Who who = rng_.chance(1, 3) ? Who{Who::Kind::servers} : someone();
+    falls(at_us + for_us + rng_.below(500'000), who, time_between(50'000, 500'000));
+  }
+}
+
+/// One hears nothing for a moment, comes back by a snapshot, and then the leader falls.
+void Drawing::laggards() {
+  keep_little();
+  for (uint64_t i = times(2 * kSecond); i > 0; --i) {
+    const uint64_t for_us = time_between(50'000, 1'500'000);
+    Step& cut = add(StepKind::cut, for_us);
+    cut.a = {Who::Kind::servers};
+    cut.b = server(1 + rng_.below(plan_.servers));
+    cut.both = rng_.chance(1, 4);
+    const uint64_t at_us = cut.at_us;
+    if (rng_.chance(1, 2)) leader_falls(at_us + for_us, 600'000);
   }
 }
 
@@ -344,7 +428,8 @@ Plan Drawing::draw() {
       {&Drawing::processes, 40},  {&Drawing::machines, 35},      {&Drawing::pauses, 30},
       {&Drawing::slow_disks, 25}, {&Drawing::failing_disks, 15}, {&Drawing::lost_disk, 20},
       {&Drawing::clocks, 30},     {&Drawing::membership, 20},    {&Drawing::torn_change, 15},
-      {&Drawing::load, 20}};
+      {&Drawing::load, 20},       {&Drawing::lanes, 12},         {&Drawing::rivals, 12},
+      {&Drawing::laggards, 12}};
   shape();
   for (const Chance& chance : kFamilies) {
     if (rng_.chance(chance.percent, 100)) (this->*chance.family)();

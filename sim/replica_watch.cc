@@ -1,5 +1,6 @@
 #include "sim/replica_watch.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/hash.h"
@@ -21,6 +22,7 @@ class ReplicaWatch::Observer final : public server::ReplicaObserver {
   void on_begin(const raft::Core& core) override {
     if (!host_.foreign()) watch_.begin(number(), core);
     if (host_.own_disk()) {
+      if (const auto wrong = doubt_without_cause(core)) watch_.complain(number(), *wrong);
       if (const auto wrong = watch_.witness_.restarted(core)) watch_.complain(number(), *wrong);
     } else {
       watch_.witness_.lose_sight_of(core.self());
@@ -46,6 +48,13 @@ class ReplicaWatch::Observer final : public server::ReplicaObserver {
   }
 
  private:
+  /// A disk that only lost what was not synced holds all that was promised (docs/wal-format.md).
+  std::optional<std::string> doubt_without_cause(const raft::Core& core) const {
+    if (host_.disk_harmed() || core.trust() == raft::LogTrust::sound) return std::nullopt;
+    if (core.trust() == raft::LogTrust::repairing) return "a sound log is called damaged";
+    if (host_.crashes() == 0) return "the tail of a log is in doubt, and no power was cut";
+    return std::nullopt;
+  }
   uint64_t number() const { return host_.options().number; }
   ReplicaWatch& watch_;
   Host& host_;
@@ -93,7 +102,7 @@ void ReplicaWatch::note(ReplicaNote::Kind kind, uint64_t number, uint64_t index)
 void ReplicaWatch::complain(uint64_t number, const std::string& what) {
   constexpr size_t kKept = 10;
   if (complaints_.size() < kKept) {
-    complaints_.push_back(world_.host(number).name() + " breaks a rule of the consensus: " + what);
+    complaints_.push_back(world_.host(number).name() + " breaks a rule: " + what);
   }
 }
 

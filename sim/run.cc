@@ -71,6 +71,8 @@ class Run {
   }
   bool boot();
   void begin_work();
+  void on_giving_up(uint64_t number, const std::string& why);
+  void judge_silences();
   void hurt();
   void heal();
   void wind_up();
@@ -114,6 +116,11 @@ bool Run::boot() {
   return false;
 }
 
+/// Whose disk was not harmed has no reason to give up, whatever else was done to it.
+void Run::on_giving_up(uint64_t number, const std::string& why) {
+  if (!world_.host(number).disk_harmed()) fail(world_.host(number).name() + " " + why);
+}
+
 void Run::begin_work() {
   std::vector<std::string> servers;
   for (uint64_t number = 1; number <= world_.size(); ++number) servers.push_back(address(number));
@@ -139,11 +146,28 @@ void Run::look() {
   if (healed_) nemesis_.tend();
   for (const std::string& broken : replicas_.take_complaints()) fail(broken);
   if (const std::string broken = liveness_->judge(); !broken.empty()) fail(broken);
+  judge_silences();
   const uint64_t leader = leader_of(world_);
   if (leader != told_leader_) {
     timeline_.say(world_.now_us(), "plan",
                   leader == 0 ? "nobody leads" : "s" + std::to_string(leader) + " leads");
     told_leader_ = leader;
+  }
+}
+
+/// Whom nothing keeps from it says of every request that it was done, refused, or is unknown.
+void Run::judge_silences() {
+  for (const Workload::Silence& silence : workload_->take_silences()) {
+    for (uint64_t number = 1; number <= world_.size(); ++number) {
+      const std::string client = ClusterWorld::client_host(silence.client + 1);
+      if (address(number) != silence.server ||
+          !liveness_->served_well_since(number, silence.since_us) ||
+          !nemesis_.untouched_since(client, world_.host(number).host(), silence.since_us)) {
+        continue;
+      }
+      fail("s" + std::to_string(number) + " has said nothing for " +
+           time_text(world_.now_us() - silence.since_us) + " to " + silence.what);
+    }
   }
 }
 
@@ -240,6 +264,8 @@ RunResult Run::run() {
   world_.on_life([this](uint64_t number, bool alive) {
     if (!alive) replicas_.on_end(number);
   });
+  world_.on_giving_up(
+      [this](uint64_t number, const std::string& why) { on_giving_up(number, why); });
   if (boot()) {
     begin_work();
     hurt();

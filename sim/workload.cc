@@ -115,6 +115,20 @@ void Workload::audit(uint64_t patience_us) {
 
 bool Workload::audited() const { return auditor_ != nullptr && auditor_->over(); }
 
+std::vector<Workload::Silence> Workload::take_silences() {
+  std::vector<Silence> silences;
+  for (const workload::Unanswered& one : std::exchange(shared_->unanswered, {})) {
+    const Op& op = shared_->op(one.op);
+    // Those of one revision may have to wait for it.
+    if (!is_write(op.kind) && (!op.linearizable || op.min_rev != 0)) continue;
+    silences.push_back({.server = one.server,
+                        .client = one.client,
+                        .since_us = one.sent_us,
+                        .what = describe(op)});
+  }
+  return silences;
+}
+
 const WorkloadStatistics& Workload::statistics() const { return shared_->statistics; }
 
 std::optional<uint64_t> Workload::last_success_us(const std::string& server) const {

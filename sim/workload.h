@@ -97,6 +97,17 @@ class Workload {
   /// audit() is over. It never is if no server answers a linearizable read.
   bool audited() const;
 
+  /// A request at `server` by the client with this number from 0, over a connection that stood and
+  /// was read all the time, to which nothing was said from `since_us` until it was given up.
+  struct Silence {
+    std::string server;
+    uint64_t client = 0;
+    uint64_t since_us = 0;
+    std::string what;
+  };
+  /// Of writes and linearizable reads, since the last call.
+  std::vector<Silence> take_silences();
+
   const WorkloadStatistics& statistics() const;
   /// When the last write that succeeded there was answered; nullopt: none ever was. Pulses alone
   /// count.

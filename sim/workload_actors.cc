@@ -57,7 +57,10 @@ std::unique_ptr<Access> Actor::make_access(bool library) {
 // --- MixedActor
 
 MixedActor::MixedActor(Shared& shared, const ClientHost& host, uint64_t client, bool library)
-    : Actor(shared, host, client), access_(make_access(library)) {}
+    : Actor(shared, host, client) {
+  accesses_.push_back(make_access(library));
+  if (!library) accesses_.push_back(make_access(false));
+}
 
 std::string MixedActor::draw_key() {
   const uint64_t hot = host_.clock->now_us() / kHotUs;
@@ -66,10 +69,23 @@ std::string MixedActor::draw_key() {
 }
 
 void MixedActor::act() {
-  perform(*access_, draw(), [this](const Op& op) {
+  const bool looks = !written_.empty();
+  if (looks || rng_.chance(1, 4)) ++turn_;
+  Request request = looks ? look_at(std::exchange(written_, {})) : draw();
+  perform(access(), std::move(request), [this](const Op& op) {
     learn(op);
-    think();
+    if (op.kind != Action::set || op.outcome != Outcome::ok || !rng_.chance(1, 3)) return think();
+    written_ = op.path;
+    think(1);
   });
+}
+
+/// By the other connection, when the answer to a write has just come by this one.
+Request MixedActor::look_at(const std::string& path) {
+  Request request{.op = {.kind = Action::get, .path = path}};
+  request.op.linearizable = rng_.chance(1, 2);
+  if (!request.op.linearizable) request.op.min_rev = newest_;
+  return request;
 }
 
 Request MixedActor::draw() {
@@ -114,7 +130,7 @@ Request MixedActor::draw_read(Action kind) {
   } else if (kind != Action::rev) {
     op.path = draw_key();
   }
-  if (listing && !access_->whole_listings()) {
+  if (listing && !access().whole_listings()) {
     op.offset = static_cast<int64_t>(rng_.below(shared_.options.keys));
   }
   if (kind != Action::rev && newest_ > 0 && rng_.chance(1, 6)) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "sim/workload_raw.h"
 #include "sim/workload_shared.h"
@@ -43,7 +44,9 @@ class Actor {
   size_t outstanding_ = 0;
 };
 
-/// Every verb on a few files, most of the time on that which all are at just now.
+/// Every verb on a few files, most of the time on that which all are at just now. One that speaks
+/// the raw protocol has two connections and goes from one to the other: what it was told here, it
+/// expects to see there, at once.
 class MixedActor final : public Actor {
  public:
   MixedActor(Shared& shared, const ClientHost& host, uint64_t client, bool library);
@@ -51,12 +54,16 @@ class MixedActor final : public Actor {
 
  private:
   void act() override;
+  Access& access() { return *accesses_[turn_ % accesses_.size()]; }
   Request draw();
   Request draw_read(Action kind);
+  Request look_at(const std::string& path);
   void learn(const Op& op);
   std::string draw_key();
 
-  std::unique_ptr<Access> access_;
+  std::vector<std::unique_ptr<Access>> accesses_;
+  size_t turn_ = 0;                       ///< which of them
+  std::string written_;                   ///< and to be looked at next; empty: nothing
   std::map<std::string, int64_t> known_;  ///< the revision of each file as last seen; 0: missing
   int64_t newest_ = 0;                    ///< the highest revision seen
 };

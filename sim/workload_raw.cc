@@ -138,8 +138,18 @@ void RawAccess::perform(Request request, Done done) {
     unsent_.push_back(std::move(pending));
   }
   shared_.after(host_, give_up_us_, [this, id] {
-    if (shared_.op(id).outcome == Outcome::open) break_off();
+    if (shared_.op(id).outcome == Outcome::open) give_up(id);
   });
+}
+
+/// Whoever reads all the time is owed an answer: done, refused or unknown.
+void RawAccess::give_up(size_t id) {
+  for (const auto& [tag, pending] : sent_) {
+    if (pending.id != id || pending.sent_us <= resumed_us_) continue;
+    shared_.unanswered.push_back(
+        {.op = id, .server = link_->address(), .client = client_, .sent_us = pending.sent_us});
+  }
+  break_off();
 }
 
 void RawAccess::connect() {
@@ -155,10 +165,12 @@ void RawAccess::leave() {
 }
 
 void RawAccess::pause_reading() {
+  resumed_us_ = kNever;
   if (link_ != nullptr) link_->pause_reading();
 }
 
 void RawAccess::resume_reading() {
+  resumed_us_ = host_.clock->now_us();
   if (link_ != nullptr) link_->resume_reading();
 }
 
@@ -169,6 +181,7 @@ void RawAccess::on_up() {
 
 void RawAccess::send(Pending pending) {
   Op& op = shared_.op(pending.id);
+  pending.sent_us = host_.clock->now_us();
   op.session = session_;
   op.server = link_->address();
   const int32_t tag = link_->send(encode(pending.request));

@@ -66,12 +66,14 @@ class RawAccess final : public Access, public RawLinkEvents {
     size_t id = 0;
     Request request;
     Done done;
+    uint64_t sent_us = 0;
   };
   void on_up() override;
   void on_answer(const wire::ResponseView& answer) override;
   void on_down() override { break_off(); }
   void connect();
   void send(Pending pending);
+  void give_up(size_t id);
   /// Ends the connection and everything that hangs on it.
   void break_off();
   void finish(Pending pending, Outcome outcome);
@@ -84,6 +86,7 @@ class RawAccess final : public Access, public RawLinkEvents {
   const uint64_t give_up_us_;
   std::unique_ptr<RawLink> link_;
   uint64_t session_ = 0;
+  uint64_t resumed_us_ = 0;  ///< reading, the last time
   std::vector<Pending> unsent_;
   std::map<int32_t, Pending> sent_;
 };

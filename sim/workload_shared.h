@@ -24,6 +24,14 @@ struct Success {
   uint64_t completed_us = 0;
 };
 
+/// A request over a connection that stood, to which no answer came.
+struct Unanswered {
+  size_t op = 0;
+  std::string server;
+  uint64_t client = 0;  ///< from 0, as its host
+  uint64_t sent_us = 0;
+};
+
 struct Shared {
   Shared(const WorkloadOptions& given, std::vector<std::string> addresses, History& into)
       : options(given), servers(std::move(addresses)), history(into), rng(given.seed) {}
@@ -55,6 +63,7 @@ struct Shared {
   Rng rng;  ///< from which each client forks its own when it is made
   WorkloadStatistics statistics = {};
   std::map<std::string, Success> successes = {};
+  std::vector<Unanswered> unanswered = {};
   uint64_t sessions = 0;
   uint64_t values = 0;       ///< made so far: each is unique
   std::string cluster = {};  ///< the ten bytes of its identity, once known

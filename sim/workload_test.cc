@@ -43,6 +43,13 @@ class World {
     ASSERT_TRUE(process_->start());
   }
   void kill_server() { process_.reset(); }
+  /// Nothing of what the server sends arrives any more.
+  void cut() {
+    const std::string server = server_.address.substr(0, server_.address.rfind(':'));
+    for (size_t i = 1; i <= nets_.size(); ++i) {
+      network_.set_faults(server, "10.1.0." + std::to_string(i), {.cut = true}, clock_.now_us());
+    }
+  }
   /// At the address of ours.
   void start_foreign_server() {
     ServerProcessOptions foreign = server_;
@@ -119,6 +126,22 @@ TEST(Workload, DoesEverythingAndIsAnswered) {
   EXPECT_TRUE(verdict.ok()) << verdict.to_string();
   EXPECT_EQ(verdict.linear_unknown, 0U);
   EXPECT_TRUE(verdict.overlap.proves_something()) << verdict.to_string();
+}
+
+TEST(Workload, WhoeverGetsNoAnswerSaysSo) {
+  World world({.slow_readers = 1});
+  world.workload().start();
+  world.run_for(5 * kSecond);
+  EXPECT_TRUE(world.workload().take_silences().empty());
+  world.cut();
+  world.run_for(10 * kSecond);
+  const auto silences = world.workload().take_silences();
+  ASSERT_FALSE(silences.empty());
+  for (const Workload::Silence& silence : silences) {
+    EXPECT_EQ(silence.server, world.address());
+    EXPECT_GT(silence.since_us, 0U);
+  }
+  EXPECT_TRUE(world.workload().take_silences().empty()) << "told twice";
 }
 
 TEST(Workload, ASeedDecidesEveryOperation) {

@@ -10,6 +10,7 @@ namespace {
 constexpr uint64_t kMoveUsMin = 2'000'000;  // between two changes of the server
 constexpr uint64_t kMoveUsMax = 10'000'000;
 constexpr uint64_t kPauseUsMax = 1'500'000;
+constexpr size_t kCrowdReads = 40;
 constexpr uint64_t kRetryUsMax = 200'000;
 
 WatchNote::Change change_of(int32_t flags) {
@@ -168,11 +169,34 @@ void RawWatchActor::ask() {
     request.rev = position_.revision + (continued_ ? 1 : 0);
     if (position_.sub > 0 && !continued_) request.offset = static_cast<int32_t>(position_.sub);
   }
-  link_->send(request);
+  asked_ = link_->send(request);
+}
+
+/// A file of its own, many times over, and nothing is read for a while. (Nobody else writes it, and
+/// nobody judges it.)
+void RawWatchActor::crowd() {
+  const std::string path = "/crowd/" + std::to_string(client_);
+  const std::string value(shared_.options.large_bytes, '.');
+  wire::RequestView write;
+  write.verb = static_cast<int32_t>(wire::Verb::set);
+  write.path = path;
+  write.value = value;
+  write.rev = INT64_MAX;
+  link_->send(write);
+  wire::RequestView read;
+  read.verb = static_cast<int32_t>(wire::Verb::get);
+  read.path = path;
+  read.mode = wire::kModeLinearizable;
+  for (size_t i = 0; i < kCrowdReads; ++i) link_->send(read);
+  link_->pause_reading();
+  shared_.after(host_, 1 + rng_.below(kPauseUsMax), [this, number = links_] {
+    if (number == links_ && link_ != nullptr) link_->resume_reading();
+  });
 }
 
 void RawWatchActor::on_answer(const wire::ResponseView& answer) {
   if (shared_.is_foreign(answer)) return connect_later();
+  if (answer.tag.value_or(0) != asked_) return;
   if (answer.err_code) {
     if (wire::error_of(answer).code != Code::too_late) return connect_later();
     learning_ = true;
@@ -185,6 +209,7 @@ void RawWatchActor::on_answer(const wire::ResponseView& answer) {
     take_event(answer);
   }
   ask();
+  if (!shared_.stopped && rng_.chance(1, 150)) crowd();
 }
 
 void RawWatchActor::take_event(const wire::ResponseView& answer) {

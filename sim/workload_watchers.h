@@ -60,6 +60,7 @@ class LibraryWatchActor final : public WatchActor {
   uint64_t watches_ = 0;
 };
 
+/// At times its connection is so full of what it does not read that an event finds no room there.
 class RawWatchActor final : public WatchActor, public RawLinkEvents {
  public:
   RawWatchActor(Shared& shared, const ClientHost& host, uint64_t client, std::string glob);
@@ -73,9 +74,11 @@ class RawWatchActor final : public WatchActor, public RawLinkEvents {
   void connect();
   void ask();
   void take_event(const wire::ResponseView& answer);
+  void crowd();
 
   std::unique_ptr<RawLink> link_;
   uint64_t links_ = 0;
+  int32_t asked_ = 0;       ///< the tag of what was asked last; other answers are not read
   bool learning_ = false;   ///< asks for the newest revision, the history was lost
   bool continued_ = false;  ///< this connection holds the rest of position_.revision
 };
