@@ -379,13 +379,12 @@ class CommandLine(doozer_system.SystemTest):
 
     def test_an_import_that_breaks_off_says_that_something_was_written(self):
         client = self.raw()
-        for i in range(200):
-            client.send('SET', path='/i/%03d' % i, value='x', rev=-1)
-        client.call('REV')
+        paths = ['/i/%03d' % i for i in range(200)]
+        for tag in [client.send('SET', path=path, value='x', rev=-1) for path in paths]:
+            self.ok(client.wait(tag))
         archive = self.doozer('export', '/i')
-        for i in range(200):
-            client.send('DEL', path='/i/%03d' % i, rev=-1)
-        client.call('REV')
+        for tag in [client.send('DEL', path=path, rev=-1) for path in paths]:
+            self.ok(client.wait(tag))
         out = self.doozer('-a', self.read_only_after(100), 'import', stdin=archive, status=REFUSED)
         self.assertIn(b'created 100,', out)
         self.assertIn('the server is stopping', self.errors)
