@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <optional>
 
 #include "base/check.h"
+#include "base/units.h"
 #include "cmd/doozer_args.h"
 #include "cmd/doozer_format.h"
 #include "cmd/doozer_help.h"
@@ -34,7 +36,8 @@ std::optional<int> run_without_server(const Invocation& invocation) {
   if (!invocation.help && topic->name == "completion") {
     const auto script = completion_script(invocation.arguments[0]);
     if (script) return finish(write_output(*script));
-    write_error(format_error(script.error(), hint_for(*topic, script.error(), false), {}));
+    write_error(format_error(script.error(), hint_for(*topic, script.error(), false),
+                             {.json = invocation.json}));
     return kExitUsage;
   }
   if (!invocation.help && topic->name != "help") return std::nullopt;
@@ -42,8 +45,8 @@ std::optional<int> run_without_server(const Invocation& invocation) {
     if (invocation.arguments.empty()) return finish(write_output(help_text()));
     topic = find_command(invocation.arguments[0]);
     if (topic == nullptr) {
-      write_error(fmt::format("doozer: unknown command {}\n  All commands: doozer help\n",
-                              invocation.arguments[0]));
+      const Error unknown{Code::bad_argument, "unknown command " + invocation.arguments[0]};
+      write_error(format_error(unknown, "All commands: doozer help", {.json = invocation.json}));
       return kExitUsage;
     }
   }
@@ -58,14 +61,31 @@ void tell_connection(const ConnectionEvent& event) {
   }
 }
 
+/// What helps against a time limit that has passed.
+std::string more_time(const Invocation& invocation) {
+  const auto limit = static_cast<uint64_t>(invocation.client.request_timeout.count());
+  std::string told;
+  if (invocation.revision) {
+    told = fmt::format("A revision to come is waited for; doozer rev tells whether {} is one. ",
+                       *invocation.revision);
+  }
+  return told + fmt::format("--timeout gives it longer than {}.", format_duration_us(limit));
+}
+
 /// Connects and runs the command; what goes wrong is told on standard error.
 int run(const Invocation& invocation) {
   Style style{.json = invocation.json, .colour = !invocation.json && output_takes_colour()};
   Style error_style{.json = invocation.json, .colour = !invocation.json && error_takes_colour()};
   const std::string argument = invocation.arguments.empty() ? "" : invocation.arguments[0];
+  std::optional<std::string> hint;
   const auto complain = [&](const Error& found, bool connected) {
     const Error error = told_of(*invocation.command, argument, found);
-    write_error(format_error(error, hint_for(*invocation.command, error, connected), error_style));
+    if (!hint) {
+      hint = connected && error.code == Code::timed_out
+                 ? more_time(invocation)
+                 : hint_for(*invocation.command, error, connected);
+    }
+    write_error(format_error(error, *hint, error_style));
     return exit_status(error, connected);
   };
 
@@ -79,6 +99,7 @@ int run(const Invocation& invocation) {
   const Handler handler = find_handler(invocation.command->name);
   CHECK(handler != nullptr);
   const auto status = handler(session);
+  hint = session.hint;
   if (!status) return complain(status.error(), session.client.connection().connected);
   return *status;
 }
@@ -90,7 +111,9 @@ int main_of(const std::vector<std::string>& words) {
     const std::string hint = words.empty() || find_command(words[0]) == nullptr
                                  ? "What there is: doozer help"
                                  : "How it is used: doozer help " + words[0];
-    write_error(format_error(invocation.error(), hint, {.colour = error_takes_colour()}));
+    const bool json = asks_for_json(words);
+    write_error(format_error(invocation.error(), hint,
+                             {.json = json, .colour = !json && error_takes_colour()}));
     return kExitUsage;
   }
   if (const auto done = run_without_server(*invocation)) return *done;

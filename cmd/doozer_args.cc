@@ -108,6 +108,15 @@ Result<uint64_t> parse_value_limit(const FlagRow& flag, std::string_view text) {
   return *bytes;
 }
 
+/// As far as the shape goes: what no path of a file can begin with would silently match nothing.
+Result<> check_path(const FlagRow& flag, std::string_view text) {
+  const bool shaped = text == "/" || (text.starts_with('/') && !text.ends_with('/') &&
+                                      text.find("//") == std::string_view::npos);
+  if (shaped) return {};
+  return usage(fmt::format("option --{}: {} is no path; a path is / or /NAME/NAME...", flag.name,
+                           quote(text)));
+}
+
 /// What options say of the cluster; worked in once all are known.
 struct Cluster {
   std::string address;
@@ -170,6 +179,7 @@ Result<> take_flag(const Found& found, Invocation& invocation, Cluster& cluster)
   } else if (name == "long") {
     invocation.long_listing = true;
   } else if (name == "below") {
+    TRY(check_path(*found.flag, found.value));
     invocation.below = found.value;
   } else if (name == "overwrite") {
     invocation.overwrite = true;
@@ -207,6 +217,10 @@ Result<> check_arguments(const Invocation& invocation) {
     if (!revision) {
       return usage(fmt::format("revision {} is no whole number", quote(invocation.arguments[1])));
     }
+    if (*revision < -1) {
+      return usage(fmt::format("revision {} passes never; the least is -1, which passes always",
+                               invocation.arguments[1]));
+    }
   }
   const size_t value_at = command.name == "add" ? 1 : 2;
   if ((command.name == "set" || command.name == "add") && count > value_at &&
@@ -235,31 +249,6 @@ bool needs_server(const CommandRow& command) {
   return command.name != "help" && command.name != "man" && command.name != "completion";
 }
 
-Result<> settle_cluster(Cluster cluster, const Environment& environment, Options& client) {
-  if (cluster.address.empty()) cluster.address = environment("DOOZER_URI");
-  if (cluster.boot.empty()) cluster.boot = environment("DOOZER_BOOT_URI");
-  if (!cluster.address.empty()) {
-    TRY_ASSIGN(client, parse_cluster(cluster.address));
-  } else if (cluster.boot.empty()) {
-    client.addresses = {std::string(kDefaultAddress)};
-  } else {
-    client.cluster_name = kDefaultCluster;
-  }
-  // An address that is told needs no looking up.
-  if (!client.addresses.empty()) client.cluster_name.clear();
-  if (!cluster.boot.empty() && client.addresses.empty()) client.boot_uri = cluster.boot;
-  if (client.addresses.empty() && client.boot_uri.empty()) {
-    return usage(
-        "the URI names a cluster but no server; give --boot with the URI of a name service");
-  }
-  if (client.secret.empty()) client.secret = environment("DOOZER_SECRET");
-  take_tls_options(cluster.tls, client.tls);
-  if (client.tls.cert_file.empty() != client.tls.key_file.empty()) {
-    return usage("--tls-cert and --tls-key are given together or not at all");
-  }
-  return {};
-}
-
 /// A URI needs these percent-encoded.
 std::string encode(std::string_view text) {
   std::string encoded;
@@ -273,10 +262,9 @@ std::string encode(std::string_view text) {
   return encoded;
 }
 
-}  // namespace
-
-Result<Options> parse_cluster(std::string_view text) {
-  if (text.starts_with("doozer:")) return parse_uri(text);
+/// "doozer:?..." as it is; else HOST or HOST:PORT, several separated by commas, as such a URI.
+std::string cluster_uri(std::string_view text) {
+  if (text.starts_with("doozer:")) return std::string(text);
   std::string uri = "doozer:?";
   std::string_view rest = text;
   while (true) {
@@ -285,8 +273,60 @@ Result<Options> parse_cluster(std::string_view text) {
     if (end == rest.size()) break;
     rest.remove_prefix(end + 1);
   }
-  return parse_uri(uri);
+  return uri;
 }
+
+Result<> settle_cluster(Cluster cluster, const Environment& environment, Options& client) {
+  if (cluster.address.empty()) cluster.address = environment("DOOZER_URI");
+  if (cluster.boot.empty()) cluster.boot = environment("DOOZER_BOOT_URI");
+  if (!cluster.address.empty()) {
+    TRY_ASSIGN(client, parse_cluster(cluster.address));
+  } else if (cluster.boot.empty()) {
+    client.addresses = {std::string(kDefaultAddress)};
+  } else {
+    client.cluster_name = kDefaultCluster;
+  }
+  // An address that is told needs no looking up.
+  if (!client.addresses.empty()) client.cluster_name.clear();
+  if (!cluster.boot.empty() && client.addresses.empty()) {
+    client.boot_uri = cluster_uri(cluster.boot);
+    if (const auto boot = parse_uri(client.boot_uri); !boot) {
+      return usage("option --boot (or DOOZER_BOOT_URI): " + boot.error().message);
+    }
+  }
+  if (client.addresses.empty() && client.boot_uri.empty()) {
+    return usage(
+        "the URI names a cluster but no server; give --boot with the URI of a name service");
+  }
+  if (client.secret.empty()) client.secret = environment("DOOZER_SECRET");
+  take_tls_options(cluster.tls, client.tls);
+  if (client.tls.cert_file.empty() != client.tls.key_file.empty()) {
+    return usage("--tls-cert and --tls-key are given together or not at all");
+  }
+  return {};
+}
+
+}  // namespace
+
+bool asks_for_json(const std::vector<std::string>& words) {
+  bool json = false;
+  for (size_t at = 0; at < words.size() && words[at] != "--"; ++at) {
+    std::string_view word = words[at];
+    if (!word.starts_with('-')) continue;
+    word.remove_prefix(word.starts_with("--") ? 2 : 1);
+    const size_t equals = std::min(word.find('='), word.size());
+    const std::string_view name = word.substr(0, equals);
+    if (name != "o" && name != "output") continue;
+    if (equals < word.size()) {
+      json = word.substr(equals + 1) == "json";
+    } else if (at + 1 < words.size()) {
+      json = words[++at] == "json";
+    }
+  }
+  return json;
+}
+
+Result<Options> parse_cluster(std::string_view text) { return parse_uri(cluster_uri(text)); }
 
 Result<Invocation> parse_command_line(const std::vector<std::string>& words,
                                       const Environment& environment) {

@@ -46,6 +46,9 @@ using Environment = std::function<std::string(const char* name)>;
 Result<Invocation> parse_command_line(const std::vector<std::string>& words,
                                       const Environment& environment);
 
+/// Whether --output json is among the words, which may be wrong otherwise: how to tell that.
+bool asks_for_json(const std::vector<std::string>& words);
+
 /// The library's options for "doozer:?ca=...", "HOST", "HOST:PORT" or several of the latter
 /// separated by commas. Errors: bad_argument.
 Result<Options> parse_cluster(std::string_view text);

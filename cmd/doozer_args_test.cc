@@ -58,6 +58,14 @@ TEST(DoozerArgs, WhatIsWrongIsNamed) {
        "too few arguments; it is: doozer set PATH REV [VALUE] (REV -1 passes always, see doozer "
        "help set)"},
       {{"set", "/a", "x"}, "revision \"x\" is no whole number"},
+      {{"set", "/a", "-2", "v"}, "revision -2 passes never; the least is -1, which passes always"},
+      {{"import", "--below", "zz"},
+       "option --below: \"zz\" is no path; a path is / or /NAME/NAME..."},
+      {{"import", "--below", "/a/"},
+       "option --below: \"/a/\" is no path; a path is / or /NAME/NAME..."},
+      {{"-b", "doozer:?frob=1", "rev"},
+       "option --boot (or DOOZER_BOOT_URI): URI: unknown key \"frob\"; known are ca, cn, sk, tls, "
+       "tlsca, tlsname, tlsinsecure"},
       {{"del", "/a", "1.5"}, "revision \"1.5\" is no whole number"},
       {{"-r", "3", "set", "/a", "1"},
        "doozer set has no use for --rev; its revision is the second argument"},
@@ -80,6 +88,31 @@ TEST(DoozerArgs, WhatIsWrongIsNamed) {
        "the URI names a cluster but no server; give --boot with the URI of a name service"},
   };
   for (const auto& [words, message] : cases) EXPECT_EQ(complaint(words), message);
+}
+
+TEST(DoozerArgs, ANameServiceIsGivenAsAUriOrAsAddresses) {
+  for (const auto& [given, uri] :
+       std::vector<std::pair<std::string, std::string>>{{"doozer:?ca=a:1", "doozer:?ca=a:1"},
+                                                        {"a:1", "doozer:?ca=a:1"},
+                                                        {"a:1,b", "doozer:?ca=a:1&ca=b"}}) {
+    const auto parsed = parse({"-b", given, "rev"});
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(parsed->client.boot_uri, uri);
+  }
+}
+
+TEST(DoozerArgs, JsonIsAskedForEvenWhereAnotherWordIsWrong) {
+  const std::vector<std::pair<std::vector<std::string>, bool>> cases = {
+      {{"-o", "json", "frob"}, true},
+      {{"get", "--output=json"}, true},
+      {{"-o=json", "--frob"}, true},
+      {{"get", "-output", "json"}, true},
+      {{"get", "-o", "text"}, false},
+      {{"get", "/a", "json"}, false},
+      {{"get", "-o"}, false},
+      {{"get", "--", "-o", "json"}, false},
+      {{"-o", "json", "-o=text"}, false}};
+  for (const auto& [words, json] : cases) EXPECT_EQ(asks_for_json(words), json) << words[0];
 }
 
 TEST(DoozerArgs, TheClusterComesFromTheOptionThenTheEnvironmentThenLoopback) {

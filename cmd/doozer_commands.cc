@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/limits.h"
@@ -19,6 +20,16 @@ constexpr size_t kStatsInFlight = 256;
 Result<ExitStatus> print(std::string_view text) {
   TRY(write_output(text));
   return kExitOk;
+}
+
+/// Prints the answer to a write. A user who sees no answer must hear that the write was done.
+Result<ExitStatus> print_written(std::string_view text, std::optional<int64_t> revision) {
+  auto printed = write_output(text);
+  if (printed) return kExitOk;
+  Error error = std::move(printed).error();
+  error.message += "; the write was done";
+  if (revision) error.message += fmt::format(", at revision {}", *revision);
+  return fail(std::move(error));
 }
 
 tl::unexpected<Error> missing(std::string_view path) {
@@ -42,7 +53,7 @@ Result<std::string> value_to_write(const Session& session, size_t value_at) {
 Result<ExitStatus> write_file(Session& session, int64_t revision, size_t value_at) {
   TRY_ASSIGN(const std::string value, value_to_write(session, value_at));
   TRY_ASSIGN(const int64_t written, session.client.set(session.argument(0), value, revision));
-  return print(format_written(session.argument(0), written, session.style));
+  return print_written(format_written(session.argument(0), written, session.style), written);
 }
 
 Result<ExitStatus> run_add(Session& session) { return write_file(session, kMissing, 1); }
@@ -54,8 +65,9 @@ Result<ExitStatus> run_set(Session& session) {
 Result<ExitStatus> run_del(Session& session) {
   TRY(session.client.del(session.argument(0), revision_argument(session)));
   if (!session.style.json) return kExitOk;
-  return print(JsonObject().text("path", session.argument(0)).boolean("deleted", true).str() +
-               '\n');
+  JsonObject object;
+  object.text("path", session.argument(0)).boolean("deleted", true);
+  return print_written(object.str() + '\n', std::nullopt);
 }
 
 Result<ExitStatus> run_get(Session& session) {
@@ -74,13 +86,13 @@ Result<ExitStatus> run_touch(Session& session) {
   TRY_ASSIGN(const File file, session.client.get(session.argument(0)));
   TRY_ASSIGN(const int64_t revision,
              session.client.set(session.argument(0), file.value, file.revision));
-  return session.style.json ? print(format_written(session.argument(0), revision, session.style))
-                            : kExitOk;
+  if (!session.style.json) return kExitOk;
+  return print_written(format_written(session.argument(0), revision, session.style), revision);
 }
 
 Result<ExitStatus> run_nop(Session& session) {
   TRY(session.client.nop());
-  return session.style.json ? print("{}\n") : kExitOk;
+  return session.style.json ? print_written("{}\n", std::nullopt) : kExitOk;
 }
 
 Result<ExitStatus> run_rev(Session& session) {

@@ -15,6 +15,24 @@ bool is_certificate(const Error& error) {
   return error.message.find("certificate") != std::string::npos;
 }
 
+/// A server that stops refuses writes for another reason than one without a majority.
+bool is_stopping(const Error& error) {
+  return error.message.find("server is stopping") != std::string::npos;
+}
+
+/// The library names its own constants; who typed a command knows an option, or nothing of them.
+void tell_options(std::string& message) {
+  constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+      {" (Options::value_bytes_max)", " without --value-bytes-max"},
+      {" (kPathBytesMax)", ""},
+      {" (kSecretBytesMax)", ""}};
+  for (const auto& [theirs, ours] : kWords) {
+    if (const size_t at = message.rfind(theirs); at != std::string::npos) {
+      message.replace(at, theirs.size(), ours);
+    }
+  }
+}
+
 std::string no_server_hint() {
   return "Is doozerd running there? -a HOST:PORT or DOOZER_URI says where to look; a server with a "
          "certificate wants --tls.";
@@ -73,6 +91,7 @@ std::string hint_for(const CommandRow& command, const Error& error, bool connect
                  ? "--tls-ca FILE trusts another authority, --tls-name NAME expects another name."
                  : "Give the secret as sk= of DOOZER_URI, or as DOOZER_SECRET.";
     case Code::read_only:
+      if (is_stopping(error)) return "Ask another server, or this one when it is back.";
       return "The server reaches no majority and changed nothing; --local reads what it has.";
     case Code::unsupported:
       return "An old server cannot promise the newest state; --local takes what it has.";
@@ -87,7 +106,7 @@ std::string hint_for(const CommandRow& command, const Error& error, bool connect
                "name.";
       }
       return connected ? "" : no_server_hint();
-    case Code::timed_out: return connected ? "--timeout gives it longer." : no_server_hint();
+    case Code::timed_out:
     case Code::refused:
     case Code::closed:
     case Code::corrupt:
@@ -103,6 +122,7 @@ std::string hint_for(const CommandRow& command, const Error& error, bool connect
 }
 
 Error told_of(const CommandRow& command, std::string_view argument, Error error) {
+  tell_options(error.message);
   const std::string_view message = error.message;
   const std::string quoted = quote(argument);
   // The verb of the request: letters, before the path.

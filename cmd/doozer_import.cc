@@ -8,6 +8,7 @@
 #include <deque>
 
 #include "base/limits.h"
+#include "base/units.h"
 #include "cmd/doozer_archive.h"
 #include "cmd/doozer_json.h"
 #include "cmd/doozer_session.h"
@@ -25,6 +26,10 @@ struct Tally {
   int64_t replaced = 0;
   int64_t conflicts = 0;
   int64_t skipped = 0;  ///< under /ctl
+
+  int64_t written() const { return created + replaced; }
+  /// All that the export has at or below the path that was asked for.
+  int64_t seen() const { return written() + unchanged + conflicts + skipped; }
 
   std::string render(bool json, bool dry_run) const {
     if (json) {
@@ -89,9 +94,10 @@ class Importer {
       return {};
     }
     const Code code = answer.error().code;
-    if (code == Code::revision_mismatch) return reconcile(*flying.file);
+    // What is too large to be sent may stand there all the same, brought by another import.
+    if (code == Code::revision_mismatch || code == Code::too_large) return reconcile(*flying.file);
     if (concerns_one_file(code)) return conflict(*flying.file, answer.error().message);
-    return fail(with_context(std::move(answer).error(), flying.file->path));
+    return fail(std::move(answer).error());
   }
 
   static bool concerns_one_file(Code code) {
@@ -116,10 +122,19 @@ class Importer {
       return conflict(file,
                       fmt::format("holds something else since revision {}", present->revision));
     }
+    if (const size_t limit = session_.invocation.client.value_bytes_max;
+        file.value.size() > limit) {
+      return conflict(file, fmt::format("has {} bytes, and values over {} are sent only with "
+                                        "--value-bytes-max",
+                                        file.value.size(), format_size(limit)));
+    }
     if (!session_.invocation.dry_run) {
       auto written = session_.client.set(file.path, file.value, present->revision);
       if (!written && written.error().code == Code::revision_mismatch) {
         return conflict(file, "was changed by somebody else just now");
+      }
+      if (!written && concerns_one_file(written.error().code)) {
+        return conflict(file, written.error().message);
       }
       TRY(written);
     }
@@ -148,14 +163,36 @@ Result<ExitStatus> run_import(Session& session) {
     TRY_ASSIGN(const std::string bytes, read_input(name, kArchiveBytesMax));
     Result<Archive> parsed = parse_archive(bytes);
     if (!parsed) {
+      if (parsed.error().code == Code::unsupported) {
+        session.hint = "A doozer of the version that wrote it reads it.";
+      }
       return fail(with_context(std::move(parsed).error(), name == "-" ? "standard input" : name));
     }
     archive = *std::move(parsed);
   }
   Importer importer(session);
   const Result<> imported = importer.run(archive.files);
-  TRY(write_output(importer.tally().render(session.style.json, session.invocation.dry_run)));
+  const bool dry_run = session.invocation.dry_run;
+  const std::string told = importer.tally().render(session.style.json, dry_run);
+  const bool wrote = !dry_run && importer.tally().written() > 0;
+  if (auto printed = write_output(told); !printed) {
+    Error error = std::move(printed).error();
+    if (wrote) error.message += "; files were written: " + told.substr(0, told.size() - 1);
+    return fail(std::move(error));
+  }
+  if (!imported && wrote) {
+    session.hint = imported.error().code == Code::unknown_outcome
+                       ? "What the tally counts was written, and a few more files may have been; "
+                         "the same import again goes on from there."
+                       : "What the tally counts was written and stays; the same import again goes "
+                         "on from there.";
+  }
   TRY(imported);
+  if (session.invocation.below != "/" && importer.tally().seen() == 0) {
+    session.hint = "";
+    return fail(Code::not_found,
+                fmt::format("the export has no file at or below {}", session.invocation.below));
+  }
   return importer.tally().conflicts == 0 ? kExitOk : kExitRefused;
 }
 

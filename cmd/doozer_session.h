@@ -1,6 +1,8 @@
 // What a running command has at hand, and the commands, by name.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "cmd/doozer_args.h"
@@ -14,6 +16,8 @@ struct Session {
   const Invocation& invocation;
   Style style;
   Client client;
+  /// What the user may do about an error, where the command knows better than the error's code.
+  std::optional<std::string> hint = {};
 
   const std::string& argument(size_t at) const { return invocation.arguments[at]; }
   /// The first argument; without one, the root.

@@ -206,6 +206,12 @@ std::string print_slots(const Json& status, const Style& style) {
   return out;
 }
 
+/// "1 wait", "2 waits".
+std::string counted(const Json& object, std::string_view key, std::string_view noun) {
+  const std::string count = text(object, key);
+  return fmt::format("{} {}{}", count, noun, count == "1" ? "" : "s");
+}
+
 std::string print_means(const Json& status) {
   const Json& tree = at(status, "tree");
   const Json& disk = at(status, "disk");
@@ -222,8 +228,8 @@ std::string print_means(const Json& status) {
     out += fmt::format("memory    {} resident, {} at most\n", size(memory, "rss_bytes"),
                        size(memory, "rss_bytes_max"));
   }
-  out += fmt::format("clients   {} connections, {} waits\n",
-                     text(at(status, "connections"), "open"), text(tree, "waits"));
+  out += fmt::format("clients   {}, {}\n", counted(at(status, "connections"), "open", "connection"),
+                     counted(tree, "waits", "wait"));
   if (loop.is_object()) {
     out += fmt::format("loop      {} turns, the longest {}us, {} too long\n", text(loop, "turns"),
                        text(loop, "turn_cpu_us_max"), text(loop, "turns_over_limit"));

@@ -28,7 +28,7 @@ constexpr std::string_view kStatus = R"({
                     "voters": ["GONEGONEGONEGONE", "LEADERLEADERLEAD"], "old_voters": []},
   "tree": {"files": 12, "directories": 3, "bytes": 4096, "waits": 2, "history_events": 9,
            "history_bytes": 100},
-  "connections": {"open": 5},
+  "connections": {"open": 1},
   "disk": {"free_bytes": 3435973837, "log_bytes": 1048576, "snapshot_bytes": 512, "full": false},
   "memory": {"rss_bytes": 34603008, "rss_bytes_max": 41943040},
   "loop": {"turns": 1000, "turn_cpu_us_max": 2100, "turns_over_limit": 0}
@@ -58,7 +58,7 @@ TEST(DoozerStatus, TellsServersSlotsAndMeansInTables) {
       "data      12 files, 3 directories, 4.0KiB; 9 events of history, 100B\n"
       "disk      3.2GiB free, log 1.0MiB, snapshots 512B\n"
       "memory    33.0MiB resident, 40.0MiB at most\n"
-      "clients   5 connections, 2 waits\n"
+      "clients   1 connection, 2 waits\n"
       "loop      1000 turns, the longest 2100us, 0 too long\n");
 }
 

@@ -10,7 +10,8 @@ constexpr FlagRow kGlobalFlags[] = {
      "the cluster: doozer:?ca=HOST:PORT&sk=SECRET, or HOST:PORT, several separated by commas "
      "(default: $DOOZER_URI, then 127.0.0.1:8046)"},
     {'b', "boot", "URI", "",
-     "a cluster that serves as name service; the cluster named by cn= is looked up there "
+     "a cluster that serves as name service, written like --address; the cluster named by cn= is "
+     "looked up there "
      "(default: $DOOZER_BOOT_URI)"},
     {'r', "rev", "REV", "", "read as of this revision; wait and watch: begin at it"},
     {0, "local", "", "", "let the server at hand answer, even if it lags or is cut off"},
@@ -126,7 +127,8 @@ constexpr CommandRow kCommands[] = {
 constexpr ExitRow kExits[] = {
     {kExitOk, "done"},
     {kExitRefused,
-     "refused or missing: nothing was changed; also a result that could not be written out"},
+     "refused or missing: nothing was changed, but for what an import counts as created or "
+     "replaced; also a result that could not be written out"},
     {kExitUsage, "the command line is wrong"},
     {kExitNoConnection, "no server could be reached: nothing was changed"},
     {kExitUnknown,

@@ -5,6 +5,7 @@ import os
 import pty
 import signal
 import socket
+import stat
 import subprocess
 import threading
 import time
@@ -156,6 +157,14 @@ class CommandLine(doozer_system.SystemTest):
                     stdin=value)
         self.assertEqual(self.doozer('-a', server.address, 'get', '/big'), value)
 
+    def test_a_limit_of_the_command_is_told_by_its_option_and_not_by_the_librarys_name(self):
+        for args in (['set', '/big', '0'], ['add', '/big']):
+            self.doozer(*args, stdin=b'v' * (2 << 20), status=REFUSED)
+            self.assertIn('1MiB are allowed without --value-bytes-max', self.errors)
+        self.doozer('get', '/' + 'x' * 5000, status=REFUSED)
+        self.assertIn('4096 are allowed', self.errors)
+        self.assertNotRegex(self.errors, r'Options::|kPathBytesMax')
+
     def test_a_write_whose_answer_never_came_exits_4(self):
         # Between them stands one that lets everything pass until a write has gone through.
         listener = socket.create_server(('127.0.0.1', 0))
@@ -194,6 +203,11 @@ class CommandLine(doozer_system.SystemTest):
         self.doozer('wait', '/never', '--timeout', '300ms', status=REFUSED)
         self.assertLess(time.monotonic() - begun, 10)
         self.assertIn('within 300ms', self.errors)
+
+    def test_a_read_of_a_revision_to_come_that_gives_up_tells_the_limit_and_the_revision(self):
+        self.doozer('get', '/a', '--rev', '99999', '--timeout', '300ms', status=REFUSED)
+        self.assertIn('whether 99999 is one', self.errors)
+        self.assertIn('longer than 300ms', self.errors)
 
     # --- watch
 
@@ -285,6 +299,9 @@ class CommandLine(doozer_system.SystemTest):
         self.assertEqual(len(json.loads(self.doozer('find', '/t', '-o', 'json'))['paths']), 8)
         self.doozer('get', '/none', '-o', 'json', status=REFUSED)
         self.assertEqual(json.loads(self.errors)['error']['code'], 'not_found')
+        for args in (['get', '-o', 'json'], ['--output=json', 'frob'], ['completion', 'csh', '-o=json']):
+            self.doozer(*args, status=USAGE)
+            self.assertEqual(json.loads(self.errors)['error']['code'], 'bad_argument')
 
     # --- export and import
 
@@ -294,7 +311,7 @@ class CommandLine(doozer_system.SystemTest):
         for tag in [client.send('SET', path=p, value=v, rev=0) for p, v in values.items()]:
             self.ok(client.wait(tag))
         self.doozer('export', '/e', '-f', 'tree.jsonl')
-        self.assertFalse(os.path.exists(os.path.join(self.directory, 'tree.jsonl.part')))
+        self.assertEqual([n for n in os.listdir(self.directory) if 'part' in n], [])
         everything = self.doozer('export')
         for path in values:
             client.send('DEL', path=path, rev=-1)
@@ -304,6 +321,25 @@ class CommandLine(doozer_system.SystemTest):
         self.assertEqual(walked, values)
         self.assertRegex(self.doozer('import', stdin=everything),
                          rb'created 0, unchanged 256, replaced 0, conflicts 0, skipped under /ctl \d')
+
+    def test_an_export_to_a_fifo_or_a_link_leaves_it_what_it_is(self):
+        self.fill()
+        archive = self.doozer('export', '/t')
+        fifo, link, kept = (os.path.join(self.directory, name) for name in ('fifo', 'link', 'kept'))
+        os.mkfifo(fifo)
+        with open(kept, 'w'):
+            os.symlink('kept', link)
+        os.chmod(kept, 0o644)
+        with open(os.open(fifo, os.O_RDWR | os.O_NONBLOCK), 'rb') as both_ends:
+            self.doozer('export', '/t', '-f', fifo)
+            got = os.read(both_ends.fileno(), 1 << 16)
+        self.assertEqual(got, archive)
+        self.assertTrue(stat.S_ISFIFO(os.stat(fifo).st_mode))
+        self.doozer('export', '/t', '-f', link)
+        self.assertTrue(os.path.islink(link))
+        with open(kept, 'rb') as file:
+            self.assertEqual(file.read(), archive)
+        self.assertEqual(stat.S_IMODE(os.stat(kept).st_mode), 0o644)
 
     def test_import_tells_conflicts_and_leaves_them_alone(self):
         self.fill()
@@ -321,6 +357,84 @@ class CommandLine(doozer_system.SystemTest):
                          b'created 0, unchanged 1, replaced 0, conflicts 0, skipped under /ctl 0\n')
         self.assertIn(b'replaced 1', self.doozer('import', '--overwrite', stdin=archive))
         self.assertEqual(self.doozer('get', '/t/a/x'), b'/t/a/x')
+
+    def test_what_is_too_large_to_send_is_no_conflict_if_it_is_there(self):
+        server = self.server('--value-bytes-max', '4MiB').start()
+        value = b'v' * (2 << 20)
+        at = ['-a', server.address]
+        wide = ['--value-bytes-max', '4MiB']
+        self.doozer(*at, 'set', '/t/big', '0', *wide, stdin=value)
+        self.doozer(*at, 'set', '/t/x', '0', 'x')
+        archive = self.doozer(*at, 'export', '/t')
+        self.assertTrue(self.doozer(*at, 'import', stdin=archive).startswith(
+            b'created 0, unchanged 2, replaced 0, conflicts 0'))
+        self.doozer(*at, 'del', '/t/big', '-1')
+        for dry in ([], ['--dry-run']):
+            out = self.doozer(*at, 'import', *dry, stdin=archive, status=REFUSED)
+            self.assertIn(b'created 0, unchanged 1, replaced 0, conflicts 1', out)
+            self.assertIn('conflict: /t/big: has 2097152 bytes, and values over 1MiB are sent only '
+                          'with --value-bytes-max', self.errors)
+        self.assertIn(b'created 1', self.doozer(*at, 'import', *wide, stdin=archive))
+        self.assertEqual(self.doozer(*at, 'get', '/t/big'), value)
+
+    def test_an_import_that_breaks_off_says_that_something_was_written(self):
+        client = self.raw()
+        paths = ['/i/%03d' % i for i in range(200)]
+        for tag in [client.send('SET', path=path, value='x', rev=-1) for path in paths]:
+            self.ok(client.wait(tag))
+        archive = self.doozer('export', '/i')
+        for tag in [client.send('DEL', path=path, rev=-1) for path in paths]:
+            self.ok(client.wait(tag))
+        out = self.doozer('-a', self.read_only_after(100), 'import', stdin=archive, status=REFUSED)
+        self.assertIn(b'created 100,', out)
+        self.assertIn('the server is stopping', self.errors)
+        self.assertIn('What the tally counts was written and stays', self.errors)
+        self.assertIn(b'created 100, unchanged 100', self.doozer('import', stdin=archive))
+        # Where nothing was, nothing is said of it.
+        self.doozer('-a', self.read_only_after(0), 'set', '/x', '-1', 'v', status=REFUSED)
+        self.assertIn('Ask another server', self.errors)
+
+    def read_only_after(self, writes):
+        """The address of one who carries requests to the server, and ends as a stopping one does."""
+        listener = socket.create_server(('127.0.0.1', 0))
+        self.addCleanup(listener.close)
+        detail = b'the server is stopping; the write was given to no log'
+
+        def frame_of(file):
+            head = file.read(4)
+            return head + file.read(int.from_bytes(head, 'big'))
+
+        def carry():
+            left = writes
+            host, port = self.doozerd.address.split(':')
+            client, _ = listener.accept()
+            with client, socket.create_connection((host, int(port))) as server:
+                asked, answered = client.makefile('rb'), server.makefile('rb')
+                while len(request := frame_of(asked)) > 4:
+                    fields = doozer_system.decode_response(request[4:])
+                    left -= fields['flags'] == doozer_system.VERBS['SET']
+                    if left >= 0:
+                        server.sendall(request)
+                        client.sendall(frame_of(answered))
+                    else:
+                        varint = doozer_system.varint  # tag, err_code READONLY, err_detail
+                        body = (varint(1 << 3) + varint(fields['tag']) + varint(100 << 3) + varint(3) +
+                                varint(101 << 3 | 2) + varint(len(detail)) + detail)
+                        client.sendall(doozer_system.frame(body))
+
+        threading.Thread(target=carry, daemon=True).start()
+        return '127.0.0.1:%d' % listener.getsockname()[1]
+
+    def test_an_import_of_a_part_that_is_not_there_is_refused(self):
+        self.fill()
+        archive = self.doozer('export', '/t')
+        self.doozer('import', '--below', '/zz', stdin=archive, status=REFUSED)
+        self.assertIn('the export has no file at or below /zz', self.errors)
+
+    def test_a_newer_export_is_no_matter_of_an_old_server(self):
+        self.doozer('import', stdin=b'{"doozer_export":2,"path":"/","rev":1}\n', status=REFUSED)
+        self.assertNotIn('server', self.errors)
+        self.assertIn('version that wrote it', self.errors)
 
     def test_a_damaged_export_writes_nothing(self):
         self.fill()
@@ -354,6 +468,23 @@ class CommandLine(doozer_system.SystemTest):
         child.stdout.close()
         self.assertEqual(child.wait(30), -signal.SIGPIPE)
         self.assertEqual(child.stderr.read(), b'')
+
+    def test_a_write_whose_result_cannot_be_printed_is_told_as_done(self):
+        # Standard output is open for reading only.
+        with open(os.path.join(self.directory, 'deaf'), 'w+b'):
+            pass
+        for args in (['set', '/b', '-1', 'v'], ['add', '/c', 'v'], ['-o', 'json', 'touch', '/b'],
+                     ['-o', 'json', 'del', '/c', '-1']):
+            with open(os.path.join(self.directory, 'deaf'), 'rb') as deaf:
+                ran = subprocess.run([program('doozer'), *args], stdout=deaf,
+                                     stderr=subprocess.PIPE, timeout=30,
+                                     env=doozer_system.clean_environment(
+                                         DOOZER_URI=self.doozerd.address))
+            self.assertEqual(ran.returncode, REFUSED)
+            self.assertIn(b'cannot write to standard output', ran.stderr)
+            self.assertIn(b'; the write was done', ran.stderr)
+            if 'del' not in args:
+                self.assertIn(b'at revision %d' % self.raw().rev(), ran.stderr)
 
     def test_a_full_disk_behind_standard_output_is_told(self):
         with open('/dev/full', 'wb') as full:
