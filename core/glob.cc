@@ -41,12 +41,22 @@ void set_bit(std::vector<uint64_t>& words, size_t bit) {
   words[bit / kWordBits] |= uint64_t{1} << (bit % kWordBits);
 }
 
+/// Its begin, to be told from others, and what is wrong; all of it would say no more.
+std::string too_long(std::string_view pattern) {
+  constexpr size_t kShown = 60;
+  size_t end = kShown;
+  while (end > 0 && (static_cast<unsigned char>(pattern[end]) & 0xC0U) == 0x80U) --end;
+  return "invalid glob pattern: " + std::string(pattern.substr(0, end)) + "... has " +
+         std::to_string(pattern.size()) + " bytes, the limit is " + std::to_string(kPathBytesMax);
+}
+
 bool is_wildcard(char byte) { return byte == '*' || byte == '?'; }
 
 }  // namespace
 
 Result<Glob> Glob::compile(std::string_view pattern) {
-  std::string filled(pattern.substr(0, kPathBytesMax + 1));
+  if (pattern.size() > kPathBytesMax) return fail(Code::bad_glob, too_long(pattern));
+  std::string filled(pattern);
   for (char& byte : filled) {
     if (is_wildcard(byte)) byte = 'x';
   }

@@ -13,8 +13,8 @@ namespace doozer::core {
 
 class Glob {
  public:
-  /// Errors: bad_glob, message `invalid glob pattern: ` + the bytes as given; over kPathBytesMax
-  /// too.
+  /// Errors: bad_glob, message `invalid glob pattern: ` + the bytes as given, but over
+  /// kPathBytesMax only their begin, and the limit.
   static Result<Glob> compile(std::string_view pattern);
 
   /// `path` is a good path or "/" (a nop's event has that path; `/*`, `/**` and `/` match it).

@@ -85,35 +85,40 @@ TEST(Glob, DoesNotMatch) {
 }
 
 TEST(Glob, AGlobIsBadIfReplacingEachStarAndQuestionMarkByXLeavesNoAllowedPath) {
-  const std::vector<std::string> cases = {"",
-                                          "*",
-                                          "**",
-                                          "a",
-                                          "?",
-                                          "a/b",
-                                          "//",
-                                          "/a/",
-                                          "/*/",
-                                          "/a//b",
-                                          "/[a]",
-                                          "/{a}",
-                                          "/a\\b",
-                                          "/a b",
-                                          "/\t",
-                                          "/\x7F",
-                                          "/\xFF",
-                                          "/\xE4\xB8*",
-                                          "//**",
-                                          "/*\xC2\xA0",
-                                          "*/a",
-                                          std::string("/a\0b", 4),
-                                          "/" + std::string(kPathBytesMax, '*')};
+  const std::vector<std::string> cases = {"",      "*",
+                                          "**",    "a",
+                                          "?",     "a/b",
+                                          "//",    "/a/",
+                                          "/*/",   "/a//b",
+                                          "/[a]",  "/{a}",
+                                          "/a\\b", "/a b",
+                                          "/\t",   "/\x7F",
+                                          "/\xFF", "/\xE4\xB8*",
+                                          "//**",  "/*\xC2\xA0",
+                                          "*/a",   std::string("/a\0b", 4)};
   for (const std::string& pattern : cases) {
     const Result<Glob> glob = Glob::compile(pattern);
     ASSERT_FALSE(glob.has_value()) << pattern;
     EXPECT_EQ(glob.error().code, Code::bad_glob);
     EXPECT_EQ(glob.error().message, "invalid glob pattern: " + pattern);
   }
+}
+
+TEST(Glob, WhatIsTooLongIsToldByItsBeginAndTheLimit) {
+  EXPECT_TRUE(Glob::compile("/" + std::string(kPathBytesMax - 1, '*')));
+  const Result<Glob> glob = Glob::compile("/" + std::string(kPathBytesMax, 'a'));
+  ASSERT_FALSE(glob);
+  EXPECT_EQ(glob.error().code, Code::bad_glob);
+  EXPECT_EQ(glob.error().message, "invalid glob pattern: /" + std::string(59, 'a') +
+                                      "... has 4097 bytes, the limit is 4096");
+  // No character is cut in two.
+  std::string wide = "/a";
+  while (wide.size() <= kPathBytesMax) wide += "\xC3\xA4";
+  EXPECT_TRUE(Glob::compile(wide).error().message.starts_with(
+      "invalid glob pattern: " + wide.substr(0, 60) + "... has"));
+  EXPECT_TRUE(Glob::compile(wide.substr(0, 1) + wide.substr(2))
+                  .error()
+                  .message.starts_with("invalid glob pattern: /" + wide.substr(2, 58) + "... has"));
 }
 
 TEST(Glob, TellsItsLiteralPrefix) {
