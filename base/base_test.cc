@@ -172,8 +172,13 @@ TEST(Units, SizeTable) {
   const struct {
     const char* text;
     uint64_t bytes;
-  } good[] = {{"0", 0},          {"512", 512},           {"64KiB", 65536},
-              {"1MiB", 1048576}, {"1.5GiB", 1610612736}, {"10kB", 10'000},
+  } good[] = {{"0", 0},
+              {"512", 512},
+              {"64KiB", 65536},
+              {"1MiB", 1048576},
+              {"1.5GiB", 1610612736},
+              {"10kB", 10'000},
+              {"10KB", 10'000},
               {"7B", 7}};
   for (const auto& test : good) EXPECT_EQ(parse_size(test.text).value(), test.bytes) << test.text;
   for (const char* text : {"", "KiB", "-1", "1K", "1kib", "0.1B", "1MiB "}) {

@@ -24,6 +24,7 @@ constexpr std::array kSizes = {Unit{"TiB", 1ULL << 40U},
                                Unit{"GB", 1'000'000'000},
                                Unit{"MB", 1'000'000},
                                Unit{"kB", 1'000},
+                               Unit{"KB", 1'000},
                                Unit{"B", 1}};
 constexpr uint64_t kMost = (1ULL << 63U) - 1;
 constexpr size_t kDecimalsMax = 9;
@@ -82,7 +83,8 @@ std::string format(uint64_t value, const std::array<Unit, N>& units) {
   if (value == 0) return "0" + std::string(units.back().name);
   for (const Unit& unit : units) {
     if (value % unit.factor == 0 && unit.factor != 1'000'000'000'000 &&
-        unit.factor != 1'000'000'000 && !(unit.name == "MB" || unit.name == "kB")) {
+        unit.factor != 1'000'000'000 &&
+        !(unit.name == "MB" || unit.name == "kB" || unit.name == "KB")) {
       return std::to_string(value / unit.factor) + std::string(unit.name);
     }
   }

@@ -50,7 +50,10 @@ void ConfigBuilder::set(const ConfigSource& source, std::string_view key, std::s
   }
   const Option& option = options()[*index];
   if (!may_set(option.setting, source.kind)) {
-    problem(subject(source, key) + ": may only be given on the command line");
+    problem(subject(source, key) + ": may only be given on the command line" +
+            (option.setting == OptionSetting::flag_or_env
+                 ? " or as " + environment_name(option.name)
+                 : ""));
     return;
   }
   if (option.without_effect) {

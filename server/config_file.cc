@@ -15,6 +15,8 @@
 
 #include <toml++/toml.h>
 
+#include <charconv>
+
 #include "base/bytes.h"
 #include "base/check.h"
 #include "server/options_table.h"
@@ -45,10 +47,28 @@ std::string_view wanted(const Option& option) {
   UNREACHABLE();
 }
 
+// What stands there, for messages.
+std::string shown(const toml::node& node) {
+  if (const auto* flag = node.as_boolean()) return flag->get() ? "true" : "false";
+  if (const auto* integer = node.as_integer()) return std::to_string(integer->get());
+  if (const auto* real = node.as_floating_point()) {
+    char text[32];
+    const auto end = std::to_chars(std::begin(text), std::end(text), real->get()).ptr;
+    std::string out(std::begin(text), end);
+    return out.find_first_of(".enf") == out.npos ? out + ".0" : out;
+  }
+  if (const auto* text = node.as_string()) return quote(text->get());
+  if (node.is_array()) return "an array";
+  return node.is_table() ? "a table" : "a date or time";
+}
+
 // The value as a flag would give it; nullopt if the type does not fit the option.
 std::optional<std::string> scalar_text(const Option& option, const toml::node& node) {
   const bool number = option.kind == OptionKind::count || option.kind == OptionKind::size ||
                       option.kind == OptionKind::duration;
+  // The original took seconds and addresses here; whatever it is, a warning is all that comes of
+  // it.
+  if (option.without_effect && node.is_value()) return shown(node);
   if (const auto* flag = node.as_boolean()) {
     if (option.kind != OptionKind::flag) return std::nullopt;
     return flag->get() ? "true" : "false";
@@ -84,21 +104,25 @@ void read_config_file(ConfigBuilder& builder, std::string_view path, std::string
     const Option& option = options()[*index];
     const bool list = std::holds_alternative<std::vector<std::string> Config::*>(option.target);
     const toml::array* const array = node.as_array();
-    bool fits = list == (array != nullptr);
-    if (fits && list) {
-      for (const toml::node& item : *array) {
-        const auto text = scalar_text(option, item);
-        fits = fits && text.has_value();
-        if (text) builder.set(source, option.name, *text);
+    std::string unfit;  // what is of a wrong type
+    const auto take = [&](const toml::node& one) {
+      const auto text = scalar_text(option, one);
+      if (text) {
+        builder.set(source, option.name, *text);
+      } else if (unfit.empty()) {
+        unfit = shown(one);
       }
-    } else if (fits) {
-      const auto text = scalar_text(option, node);
-      fits = text.has_value();
-      if (text) builder.set(source, option.name, *text);
+    };
+    if (list != (array != nullptr)) {
+      unfit = shown(node);
+    } else if (list) {
+      for (const toml::node& item : *array) take(item);
+    } else {
+      take(node);
     }
-    if (!fits) {
+    if (!unfit.empty()) {
       builder.problem(source.name + ": " + std::string(option.name) + ": must be " +
-                      std::string(wanted(option)));
+                      std::string(wanted(option)) + ", not " + unfit);
     }
   }
 }

@@ -95,6 +95,23 @@ TEST(Config, AListOfAStrongerSourceReplacesAndOfTheSameSourceGrows) {
   EXPECT_EQ(from_flags.config.attach, (std::vector<std::string>{"a:1", "a:2"}));
 }
 
+TEST(Config, AListStandsBetweenCommasWhereOnlyOneTextFits) {
+  const Configured all = configure({.environment = {{"DOOZERD_ATTACH", "a:1,b:2"}}}).value();
+  EXPECT_EQ(all.config.attach, (std::vector<std::string>{"a:1", "b:2"}));
+  const auto bad = configure({.environment = {{"DOOZERD_ATTACH", "a:1,b"}}});
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().message, "DOOZERD_ATTACH \"a:1,b\": \"b\": must be HOST:PORT");
+  const auto empty = configure({.environment = {{"DOOZERD_ATTACH", "a:1,"}}});
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().message, "DOOZERD_ATTACH \"a:1,\": \"\": must not be empty");
+}
+
+TEST(Config, WhatTheOriginalTookAsANumberIsOneInTheFileToo) {
+  const auto taken = configure({.file = "pulse = 3\nfill = 0.1\nweb = \":8000\"\n"});
+  ASSERT_TRUE(taken) << taken.error().message;
+  EXPECT_EQ(taken->warnings.size(), 3U);
+}
+
 TEST(Config, GoodValues) {
   const struct {
     const char* key;
@@ -142,7 +159,7 @@ TEST(Config, BadValuesAreNamedWithWhatIsWrong) {
       {"history", "0", "must be at least 1"},
       {"history", "-5", "must be at least 1"},
       {"history", "5x", "must be a whole number"},
-      {"history", "9223372036854775808", "must be a whole number"},
+      {"history", "9223372036854775808", "must be at most 9223372036854775807"},
       {"history-bytes", "1KiB", "must be at least 64KiB"},
       {"history-bytes", "256M", "must be a number of bytes with a unit, such as 64KiB or 256MiB"},
       {"slots", "0", "must be at least 1"},
@@ -224,22 +241,24 @@ TEST(ConfigFile, WrongTypesAreErrors) {
     const char* text;
     const char* problem;
   } tests[] = {
-      {"boot = \"true\"", "boot: must be true or false, without quotes"},
-      {"boot = 1", "boot: must be true or false, without quotes"},
-      {"history = \"5\"", "history: must be a whole number, without quotes"},
-      {"history = 5.0", "history: must be a whole number, without quotes"},
-      {"listen = 8046", "listen: must be a string"},
-      {"listen = [\"a:1\"]", "listen: must be a string"},
-      {"attach = \"a:1\"", "attach: must be an array of strings"},
-      {"attach = [\"a:1\", 2]", "attach: must be an array of strings"},
-      {"log-level = true", "log-level: must be a string"},
+      {"boot = \"true\"", "boot: must be true or false, without quotes, not \"true\""},
+      {"boot = 1", "boot: must be true or false, without quotes, not 1"},
+      {"history = \"5\"", "history: must be a whole number, without quotes, not \"5\""},
+      {"history = 5.0", "history: must be a whole number, without quotes, not 5.0"},
+      {"listen = 8046", "listen: must be a string, not 8046"},
+      {"listen = [\"a:1\"]", "listen: must be a string, not an array"},
+      {"attach = \"a:1\"", "attach: must be an array of strings, not \"a:1\""},
+      {"attach = [\"a:1\", 2]", "attach: must be an array of strings, not 2"},
+      {"log-level = true", "log-level: must be a string, not true"},
       {"timeout = 60.5",
-       "timeout: must be a string with a unit, such as \"60s\", or a number of seconds"},
+       "timeout: must be a string with a unit, such as \"60s\", or a number of seconds, not 60.5"},
       {"history-bytes = true",
-       "history-bytes: must be a string with a unit, such as \"256MiB\", or a number of bytes"},
+       "history-bytes: must be a string with a unit, such as \"256MiB\", or a number of bytes, not "
+       "true"},
       {"timeout = 1979-05-27",
-       "timeout: must be a string with a unit, such as \"60s\", or a number of seconds"},
-      {"cluster = { a = 1 }", "cluster: must be a string"},
+       "timeout: must be a string with a unit, such as \"60s\", or a number of seconds, not a date "
+       "or time"},
+      {"cluster = { a = 1 }", "cluster: must be a string, not a table"},
   };
   for (const auto& test : tests) {
     EXPECT_EQ(problem_of({.file = test.text}), "doozerd.toml:1: " + std::string(test.problem));
@@ -257,7 +276,7 @@ TEST(ConfigFile, ActionsHaveNoPlaceInIt) {
   EXPECT_EQ(problem_of({.file = "recover-alone = true\n"}),
             "doozerd.toml:1: recover-alone: may only be given on the command line");
   EXPECT_EQ(problem_of({.file = "config = \"x\"\n"}),
-            "doozerd.toml:1: config: may only be given on the command line");
+            "doozerd.toml:1: config: may only be given on the command line or as DOOZERD_CONFIG");
 }
 
 TEST(ConfigFile, BareNumbersAreSecondsAndBytes) {

@@ -48,7 +48,11 @@ Result<uint64_t> parse_number(const Option& option, std::string_view text) {
     value = *parsed;
   } else {
     const auto parsed = parse_int(text);
-    if (!parsed) return bad("must be a whole number");
+    if (!parsed) {
+      const bool digits = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+      return bad(digits ? "must be at most " + number_text(option.kind, option.most)
+                        : "must be a whole number");
+    }
     if (*parsed < 0) return bad("must be at least " + number_text(option.kind, option.least));
     value = static_cast<uint64_t>(*parsed);
   }
@@ -142,12 +146,20 @@ struct Assigner {
     return {};
   }
   Result<void> operator()(std::vector<std::string> Config::* member) const {
-    TRY(check_text(option, text));
     auto& list = config.*member;
-    if (list.size() == kListMax)
-      return bad("must come at most " + std::to_string(kListMax) + " times");
-    list.emplace_back(text);
-    return {};
+    // The environment has room for one text: what repeats stands there between commas.
+    for (std::string_view rest = text;;) {
+      const size_t end = std::min(rest.find(','), rest.size());
+      const std::string_view one = rest.substr(0, end);
+      if (const auto good = check_text(option, one); !good) {
+        return bad((one == text ? "" : quote(one) + ": ") + good.error().message);
+      }
+      if (list.size() == kListMax)
+        return bad("must come at most " + std::to_string(kListMax) + " times");
+      list.emplace_back(one);
+      if (end == rest.size()) return {};
+      rest.remove_prefix(end + 1);
+    }
   }
   template <typename Choice>
     requires std::is_enum_v<Choice>

@@ -32,7 +32,7 @@ constexpr Option kOptions[] = {
      .letter = 'a',
      .kind = OptionKind::address,
      .value_name = "HOST:PORT",
-     .help = "address of another server of the cluster; repeated for each",
+     .help = "address of another server of the cluster; repeated for each, or between commas",
      .target = &Config::attach},
     {.name = "boot-uri",
      .letter = 'b',
@@ -276,7 +276,7 @@ std::optional<size_t> find_option(std::string_view name) {
   return std::nullopt;
 }
 
-std::string suggest_option(std::string_view name) {
+std::string suggest_option(std::string_view name, std::string_view dashes) {
   if (name.size() > kNameBytesMax) return "";
   const Option* nearest = nullptr;
   size_t nearest_distance = std::max<size_t>(2, name.size() / 3) + 1;
@@ -290,7 +290,9 @@ std::string suggest_option(std::string_view name) {
       }
     }
   }
-  return nearest == nullptr ? "" : "did you mean \"" + std::string(nearest->name) + "\"?";
+  return nearest == nullptr
+             ? ""
+             : "did you mean \"" + std::string(dashes) + std::string(nearest->name) + "\"?";
 }
 
 std::string environment_name(std::string_view option_name) {

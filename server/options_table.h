@@ -61,7 +61,7 @@ std::span<const Option> options();
 std::optional<size_t> find_option(std::string_view name);
 
 /// `did you mean "data-dir"?`, or nothing if no option has a name like this.
-std::string suggest_option(std::string_view name);
+std::string suggest_option(std::string_view name, std::string_view dashes = "");
 
 /// "data-dir" -> "DOOZERD_DATA_DIR".
 std::string environment_name(std::string_view option_name);
