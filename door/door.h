@@ -71,6 +71,8 @@ class Host {
   virtual void forget(ReadCompletion& completion) = 0;
   /// False: SET, DEL and NOP are answered READONLY without being submitted.
   virtual bool writable() const = 0;
+  /// True: the server is on its way to its end, which is why it may take no writes.
+  virtual bool stopping() const = 0;
   virtual Identity identity() const = 0;
   virtual Identity cluster() const = 0;
   virtual const Secrets& secrets() const = 0;

@@ -44,6 +44,7 @@ class TestHost final : public Host {
     std::erase_if(reads_, [&](const auto& read) { return read.first == &completion; });
   }
   bool writable() const override { return is_writable; }
+  bool stopping() const override { return is_stopping; }
   Identity identity() const override { return Identity::from_bytes("0123456789"); }
   Identity cluster() const override { return Identity::from_bytes("abcdefghij"); }
   const Secrets& secrets() const override { return test_secrets; }
@@ -100,6 +101,7 @@ class TestHost final : public Host {
   size_t reads() const { return reads_.size(); }
 
   bool is_writable = true;
+  bool is_stopping = false;
   Secrets test_secrets;
   DoorLimits test_limits;
 

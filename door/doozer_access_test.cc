@@ -147,5 +147,16 @@ TEST(DoozerAccess, ReadonlyIsForWritesThatWereGivenToNoLogReadsGoOn) {
   EXPECT_EQ(client.ask(wait("/a", 1)), "flags=4 rev=1 path=\"/a\" value=\"x\"");
 }
 
+TEST(DoozerAccess, ReadonlyTellsAStopFromALostMajority) {
+  TestHost host;
+  host.is_writable = false;
+  TestClient client(host);
+  EXPECT_EQ(client.detail(set("/a", -1, "y")),
+            "no majority of the servers can be reached; the write was given to no log");
+  host.is_stopping = true;
+  EXPECT_EQ(client.detail(set("/a", -1, "y")),
+            "the server is stopping; the write was given to no log");
+}
+
 }  // namespace
 }  // namespace doozer::door

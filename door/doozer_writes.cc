@@ -8,9 +8,11 @@
 namespace doozer::door {
 namespace {
 
-Error no_majority() {
+Error read_only(const Host& host) {
   return {Code::read_only,
-          "no majority of the servers can be reached; the write was given to no log"};
+          std::string(host.stopping() ? "the server is stopping"
+                                      : "no majority of the servers can be reached") +
+              "; the write was given to no log"};
 }
 
 }  // namespace
@@ -19,7 +21,7 @@ void DoozerDoor::handle_write(const Reply& reply, const wire::RequestView& reque
   const auto refuse = [&](const Error& error) { answer_error(reply, error); };
   if (!access_.may_write()) return refuse({Code::permission_denied, {}});
   if (!host_.writable()) {
-    return refuse(no_majority());
+    return refuse(read_only(host_));
   }
   const bool nop = reply.verb == wire::Verb::nop;
   const std::string_view path = request.path.value_or(std::string_view());
@@ -62,7 +64,7 @@ void DoozerDoor::on_written(uint64_t cookie, const WriteOutcome& outcome) {
         answer(reply, response);
       }
       break;
-    case WriteOutcome::Kind::read_only: answer_error(reply, no_majority()); break;
+    case WriteOutcome::Kind::read_only: answer_error(reply, read_only(host_)); break;
     case WriteOutcome::Kind::refused: answer_error(reply, outcome.error); break;
     case WriteOutcome::Kind::unknown: answer_unknown(reply); break;
   }
