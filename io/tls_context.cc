@@ -24,7 +24,7 @@ TlsContext new_context(const SSL_METHOD* method) {
   TlsContext context(SSL_CTX_new(method), SSL_CTX_free);
   CHECK(context != nullptr);
   SSL_CTX* const raw = context.get();
-  CHECK(SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION) == 1);
+  CHECK(SSL_CTX_set_min_proto_version(raw, TLS1_3_VERSION) == 1);
   SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
   // An idle connection gives its record buffers back.
   SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);

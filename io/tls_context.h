@@ -1,7 +1,7 @@
 // Certificates and trust, ready for use by TLS streams.
 //
 // A server's main makes one TlsServer, gives it to its RealNet, calls reload() on SIGHUP, and may
-// watch not_after_s() to warn before the certificate expires. TLS 1.2 at least, 1.3 preferred.
+// watch not_after_s() to warn before the certificate expires. TLS 1.3 only, at both ends.
 #pragma once
 
 #include <cstdint>
