@@ -54,6 +54,31 @@ int exit_of(const Error& error) {
   return error.code == Code::bad_argument ? kExitUsage : kExitRuntime;
 }
 
+/// What to do about it; empty where the error says so itself, or nothing is known.
+std::string next_step(const Error& error, const server::Config& config) {
+  const auto tells = [&](std::string_view word) {
+    return error.message.find(word) != std::string::npos;
+  };
+  if (tells("EADDRINUSE")) return "something listens there already; --listen names another address";
+  const bool of_directory = error.code == Code::corrupt ||
+                            (error.code == Code::not_found && tells(config.data_dir + "/"));
+  if (!of_directory || tells("doozer-inspect")) return "";
+  return "doozer-inspect " + config.data_dir + " tells what is whole; doozer-inspect salvage " +
+         config.data_dir + " NEWDIR makes a new directory of that";
+}
+
+/// Null without --tls-cert.
+Result<std::unique_ptr<io::TlsServer>> load_tls(const server::Configured& configured) {
+  TRY(check_files(configured));
+  const server::Config& config = configured.config;
+  if (!config.tls()) return nullptr;
+  return io::TlsServer::load({.cert_file = config.tls_cert,
+                              .key_file = config.tls_key,
+                              .client_ca_file = config.peer_ca,
+                              // Clients come by the same port, and have none.
+                              .clients_may_be_unknown = true});
+}
+
 // The process of one server, from the command line's end to its exit status.
 class Process {
  public:
@@ -75,8 +100,12 @@ class Process {
                                   [this](const Result<void>& how) { on_stopped(how); });
     early_signals_.reset();
     if (!started) {
+      Error error = started.error();
+      if (const std::string next = next_step(error, config_); !next.empty()) {
+        error.message += "; " + next;
+      }
       logger_.error("cannot_start", {{"data_dir", std::string_view(config_.data_dir)},
-                                     {"error", std::string_view(started.error().message)}});
+                                     {"error", std::string_view(error.message)}});
       leave_as_found();
       return exit_of(started.error());
     }
@@ -97,14 +126,8 @@ class Process {
                io::EarlySignals::watch([this](int number) { on_early_signal(number); }));
     TRY_ASSIGN(disk_, io::RealDisk::open_directory(config_.data_dir, true));
     TRY_ASSIGN(lanes_, io::ThreadLanes::start(*loop_));
-    if (config_.tls()) {
-      TRY_ASSIGN(tls_, io::TlsServer::load({.cert_file = config_.tls_cert,
-                                            .key_file = config_.tls_key,
-                                            .client_ca_file = config_.peer_ca,
-                                            // Clients come by the same port, and have none.
-                                            .clients_may_be_unknown = true}));
-      warn_of_expiry();
-    }
+    TRY_ASSIGN(tls_, load_tls(invocation_.configured));
+    if (tls_ != nullptr) warn_of_expiry();
     net_ = std::make_unique<io::RealNet>(*loop_, tls_.get());
     server::ServerOptions options;
     options.config = config_;
@@ -249,10 +272,11 @@ int run_recover_alone(const Invocation& invocation) {
   return std::fflush(stdout) == 0 ? kExitOk : kExitRuntime;
 }
 
-/// What nobody but the client library can judge.
-Result<void> check_boot_uri(const server::Config& config) {
-  if (config.boot_uri.empty()) return {};
-  TRY(parse_boot_uri(config.boot_uri, config.cluster));
+/// What nobody but the client library and the TLS library can judge, as at a start.
+Result<void> check_config(const server::Configured& configured) {
+  const server::Config& config = configured.config;
+  if (!config.boot_uri.empty()) TRY(parse_boot_uri(config.boot_uri, config.cluster));
+  TRY(load_tls(configured));
   return {};
 }
 
@@ -263,7 +287,7 @@ int main_of(int argc, const char* const* argv) {
     case Action::run: return Process(std::move(*invocation)).run();
     case Action::recover_alone: return run_recover_alone(*invocation);
     case Action::check_config:
-      if (auto good = check_boot_uri(invocation->configured.config); !good) {
+      if (auto good = check_config(invocation->configured); !good) {
         return complain(good.error(), kExitUsage);
       }
       [[fallthrough]];

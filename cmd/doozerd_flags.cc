@@ -2,6 +2,8 @@
 #include "cmd/doozerd_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
@@ -43,7 +45,7 @@ std::string unexpected(const std::string& argument) {
   const size_t start = argument.find_first_not_of('-');
   const size_t equals = argument.find('=');
   const std::string word = start == std::string::npos ? "" : argument.substr(start, equals - start);
-  const std::string suggestion = server::suggest_option(word);
+  const std::string suggestion = server::suggest_option(word, "--");
   return argument.substr(0, equals) + ": unknown flag" +
          (suggestion.empty() ? "; see --help" : "; " + suggestion);
 }
@@ -104,39 +106,58 @@ Action action_of(const CommandLine& line) {
   return Action::run;
 }
 
-// The path of --config, else of the environment; empty if neither.
-std::string config_path(const CommandLine& line, const server::Environment& environment) {
-  std::string path;
-  for (const auto& [name, value] : environment) {
-    if (name == kConfigEnvironment) path = value;
-  }
-  for (const auto& [option, value] : line.values) {
-    if (option->name == "config") path = value;
-  }
-  return path;
+// errno says why.
+tl::unexpected<Error> unreadable(const std::string& path, std::string_view what) {
+  return fail(
+      errno == ENOENT ? Code::not_found : Code::io_error,
+      "file " + quote(path) + ": cannot be " + std::string(what) + ": " + std::strerror(errno));
 }
 
-Result<void> check_files(const server::Config& config, const FileReader& read_file) {
+struct ConfigFile {
+  std::string path;        ///< empty: there is none
+  std::string_view given;  ///< by this flag or variable
+};
+
+// That of --config, else of the environment.
+ConfigFile config_file(const CommandLine& line, const server::Environment& environment) {
+  ConfigFile file;
+  for (const auto& [name, value] : environment) {
+    if (name == kConfigEnvironment) file = {value, kConfigEnvironment};
+  }
+  for (const auto& [option, value] : line.values) {
+    if (option->name == "config") file = {value, "--config"};
+  }
+  return file;
+}
+
+}  // namespace
+
+Result<void> check_files(const server::Configured& configured, const FileReader& read_file) {
+  const server::Config& config = configured.config;
   const std::pair<std::string_view, const std::string&> files[] = {
       {"tls-cert", config.tls_cert}, {"tls-key", config.tls_key}, {"peer-ca", config.peer_ca}};
   for (const auto& [name, path] : files) {
     if (path.empty()) continue;
     const auto content = read_file(path);
-    if (!content) return fail(with_context(content.error(), name));
+    if (content) continue;
+    const std::string& given = configured.sources[server::find_option(name).value()].name;
+    std::string message = given + ": " + content.error().message;
+    // "doozerd.toml:3" does not tell which setting stands there.
+    if (given.find(':') != std::string::npos)
+      message.insert(given.size() + 2, std::string(name) + ": ");
+    return fail(Code::bad_argument, std::move(message));
   }
   return {};
 }
 
-}  // namespace
-
 Result<std::string> read_text_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Code::not_found, "file " + quote(path) + ": cannot be opened");
+  if (!file) return unreadable(path, "opened");
   std::string content;
   content.resize(kConfigFileBytesMax + 1);
   file.read(content.data(), static_cast<std::streamsize>(content.size()));
   if (file.bad() || (file.fail() && !file.eof())) {
-    return fail(Code::io_error, "file " + quote(path) + ": cannot be read");
+    return unreadable(path, "read");
   }
   content.resize(static_cast<size_t>(file.gcount()));
   if (content.size() > kConfigFileBytesMax) {
@@ -168,13 +189,12 @@ Result<Invocation> parse_command_line(int argc, const char* const* argv,
   for (const std::string& problem : line.problems) builder.problem(problem);
   if (only_text && line.problems.empty()) return out;
 
-  const std::string path = config_path(line, environment);
-  if (!path.empty()) {
-    const auto content = read_file(path);
+  if (const ConfigFile file = config_file(line, environment); !file.path.empty()) {
+    const auto content = read_file(file.path);
     if (content) {
-      server::read_config_file(builder, path, *content);
+      server::read_config_file(builder, file.path, *content);
     } else {
-      builder.problem("config: " + content.error().message);
+      builder.problem(std::string(file.given) + ": " + content.error().message);
     }
   }
   builder.set_environment(environment);
@@ -187,7 +207,7 @@ Result<Invocation> parse_command_line(int argc, const char* const* argv,
     builder.problem("--yes: means nothing without --recover-alone");
   }
   TRY_ASSIGN(out.configured, builder.finish());
-  if (out.action == Action::check_config) TRY(check_files(out.configured.config, read_file));
+  if (out.action == Action::check_config) TRY(check_files(out.configured, read_file));
   return out;
 }
 

@@ -46,6 +46,11 @@ Result<Invocation> parse_command_line(int argc, const char* const* argv,
                                       const server::Environment& environment,
                                       const FileReader& read_file = read_text_file);
 
+/// That the files which the configuration names can be read. Errors: bad_argument, naming the
+/// setting as it was given, the file and the reason.
+Result<void> check_files(const server::Configured& configured,
+                         const FileReader& read_file = read_text_file);
+
 /// The process's environment (`environ`) as pairs.
 server::Environment read_environment(const char* const* environ_strings);
 

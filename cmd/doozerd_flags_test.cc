@@ -87,8 +87,8 @@ TEST(DoozerdFlags, WhatIsWrongIsNamed) {
       {{"-timeout=5"}, "--timeout \"5\": must be at least 10s"},
       {{"-hist", "-5"}, "--history \"-5\": must be at least 1"},
       {{"--lisen", "x:1"},
-       "--lisen: unknown flag; did you mean \"listen\"?\n\"x:1\": unexpected argument"},
-      {{"--lisen=x:1"}, "--lisen: unknown flag; did you mean \"listen\"?"},
+       "--lisen: unknown flag; did you mean \"--listen\"?\n\"x:1\": unexpected argument"},
+      {{"--lisen=x:1"}, "--lisen: unknown flag; did you mean \"--listen\"?"},
       {{"-x"}, "-x: unknown flag; see --help"},
       {{"start"}, "\"start\": unexpected argument"},
       {{"--", "start"}, "\"start\": unexpected argument"},
@@ -99,9 +99,18 @@ TEST(DoozerdFlags, WhatIsWrongIsNamed) {
       {{"--boot=maybe"}, "--boot \"maybe\": must be true or false"},
       {{"--tls-cert", "c"}, "tls-cert is set, tls-key is not: TLS needs both"},
       {{"--yes"}, "--yes: means nothing without --recover-alone"},
-      {{"--config", "gone.toml"}, "config: file \"gone.toml\": cannot be opened"},
+      {{"--config", "gone.toml"}, "--config: file \"gone.toml\": cannot be opened"},
   };
   for (const auto& test : tests) EXPECT_EQ(problem_of(test.words), test.problem);
+  const auto parsed = parse({}, {{"DOOZERD_CONFIG", "gone.toml"}});
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().message, "DOOZERD_CONFIG: file \"gone.toml\": cannot be opened");
+}
+
+TEST(DoozerdFlags, AFileThatCannotBeReadTellsTheReason) {
+  EXPECT_EQ(read_text_file("/nowhere/x").error().message,
+            "file \"/nowhere/x\": cannot be opened: No such file or directory");
+  EXPECT_EQ(read_text_file("/").error().message, "file \"/\": cannot be read: Is a directory");
 }
 
 TEST(DoozerdFlags, Actions) {
@@ -156,7 +165,21 @@ TEST(DoozerdFlags, TheFileComesFromTheFlagElseTheEnvironment) {
 
 TEST(DoozerdFlags, CheckConfigLooksForTheFilesThatItNames) {
   EXPECT_EQ(problem_of({"--check-config", "--tls-cert", "c.pem", "--tls-key", "k.pem"}),
-            "tls-cert: file \"c.pem\": cannot be opened");
+            "--tls-cert: file \"c.pem\": cannot be opened");
+  const auto by_environment =
+      parse({"--check-config", "--tls-cert", "c.pem", "--tls-key", "k.pem"},
+            {{"DOOZERD_PEER_CA", "ca.pem"}}, [](const std::string& path) -> Result<std::string> {
+              return path == "ca.pem" ? no_file(path) : std::string();
+            });
+  ASSERT_FALSE(by_environment);
+  EXPECT_EQ(by_environment.error().message, "DOOZERD_PEER_CA: file \"ca.pem\": cannot be opened");
+  const auto by_file = parse({"--check-config", "--config=d.toml"}, {},
+                             [](const std::string& path) -> Result<std::string> {
+                               if (path != "d.toml") return no_file(path);
+                               return "tls-key = \"k\"\ntls-cert = \"c\"\n";
+                             });
+  ASSERT_FALSE(by_file);
+  EXPECT_EQ(by_file.error().message, "d.toml:2: tls-cert: file \"c\": cannot be opened");
   EXPECT_EQ(problem_of({"--print-config", "--tls-cert", "c.pem", "--tls-key", "k.pem"}), "(none)");
 }
 

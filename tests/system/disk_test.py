@@ -228,7 +228,7 @@ class Damage(doozer_system.SystemTest):
                                max(rev for _, rev in self.files.values()), 'a revision used twice')
 
     def test_a_missing_part_of_the_directory_is_refused_and_never_booted_anew(self):
-        for missing in ('log', 'identity'):
+        for missing in ('log', 'identity', 'incarnation', 'snap'):
             with self.subTest(missing):
                 server = self.filled_server()
                 path = os.path.join(server.data, missing)
@@ -236,7 +236,9 @@ class Damage(doozer_system.SystemTest):
                     shutil.rmtree(path)
                 else:
                     os.unlink(path)
-                self.assertIn(missing, self.start_refused(server))
+                told = self.start_refused(server)
+                self.assertIn(missing, told)
+                self.assertIn('doozer-inspect salvage ' + server.data, told)
 
     def test_a_segment_of_another_server_is_refused(self):
         server, other = self.filled_server(), self.filled_server()

@@ -33,6 +33,7 @@ class Stop(doozer_system.SystemTest):
                             acknowledged.append(('/f/%d/%d' % (i, n), answer.rev))
                         else:
                             self.assertEqual(answer.err, 'READONLY')
+                            self.assertIn('the server is stopping', answer.detail)
                     self.assertTrue(c.closed_by_server())
                     c.close()
                 self.assertEqual(server.process.wait(10), 0)
@@ -198,6 +199,7 @@ class Start(doozer_system.SystemTest):
                                   os.path.join(self.directory, 'other'))
         self.assertEqual(second.returncode, 1, second)
         self.assertIn(server.address, second.stdout + second.stderr)
+        self.assertIn('--listen names another address', second.stdout + second.stderr)
 
     def test_an_empty_directory_boots_on_loopback_only(self):
         server = self.server(host='0.0.0.0')

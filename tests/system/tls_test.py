@@ -177,6 +177,26 @@ class Tls(doozer_system.SystemTest):
         for server in servers:
             self.assertEqual(server.stop(), 0)
 
+    def test_what_cannot_start_is_no_good_configuration(self):
+        cert, key = self.authority.certify('one')
+        _, other_key = self.authority.certify('other')
+        nothing = os.path.join(self.directory, 'nothing.pem')
+        open(nothing, 'w').close()
+        for pair, code, words in (((cert, key), 0, ''), ((cert, other_key), 2, 'TLS key'),
+                                  ((nothing, key), 2, 'TLS certificate'),
+                                  ((cert, nothing), 2, 'TLS key'),
+                                  ((cert, nothing + '.pem'), 2, '--tls-key: file')):
+            done = self.run_doozerd('--check-config', '--tls-cert', pair[0], '--tls-key', pair[1])
+            self.assertEqual(done.returncode, code, done)
+            self.assertIn(words, done.stderr)
+
+    def test_tls_before_1_3_is_refused(self):
+        server = self.tls_server(self.authority.certify('server'))
+        old = ssl.create_default_context(cafile=self.authority.pem)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with self.assertRaises(ssl.SSLError):
+            self.connect(server, old).close()
+
     def test_a_good_certificate_serves_client_and_command_line(self):
         server = self.tls_server(self.authority.certify('server'))
         with self.connect(server) as c:
