@@ -262,7 +262,12 @@ Result<DirectoryFinding> read_directory(env::Disk& disk) {
                 "`doozerd --recover-alone --yes` again, and it is ended");
   }
   TRY(read_identity_files(disk, found));
-  TRY_ASSIGN(found.log, storage::inspect_log(disk, found.owner));
+  TRY_ASSIGN(const bool logged, disk.exists("log"));
+  if (logged) {
+    TRY_ASSIGN(found.log, storage::inspect_log(disk, found.owner));
+  } else {
+    found.damages.emplace_back("directory \"log\" is missing");
+  }
   for (const storage::Damage& damage : found.log.damages) {
     found.damages.push_back(storage::to_string(damage));
   }
@@ -274,7 +279,7 @@ Result<DirectoryFinding> read_directory(env::Disk& disk) {
   }
   TRY(read_snapshots(disk, found));
   TRY(read_repair_note(disk, found));
-  TRY(ask_recovery(disk, found));
+  if (logged) TRY(ask_recovery(disk, found));
   const Source source = best_source(found);
   auto machine = rebuild(disk, source);
   if (machine && source.last == Index() && !found.good()) {

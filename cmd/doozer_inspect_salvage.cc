@@ -99,8 +99,7 @@ Result<SalvagePlan> plan_salvage(env::Disk& source, const DirectoryFinding& foun
 }
 
 std::string print_plan(const SalvagePlan& plan, bool json, bool written) {
-  const int64_t revision = plan.machine->revision().value();
-  const int64_t after = written ? revision : revision + kRevisionRaise;
+  const int64_t after = plan.machine->revision().value();
   const uint64_t files = plan.machine->stats().files;
   if (json) {
     cli::JsonObject object;

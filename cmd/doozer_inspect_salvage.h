@@ -34,7 +34,8 @@ struct SalvagePlan {
 /// io_error.
 Result<SalvagePlan> plan_salvage(env::Disk& source, const DirectoryFinding& found);
 
-/// What the plan comes to, for people or as one JSON object.
+/// What the plan comes to, for people or as one JSON object. REQUIRES: alone_state() or
+/// write_plan() has made the machine what a server starts from.
 std::string print_plan(const SalvagePlan& plan, bool json, bool written);
 
 /// Makes the plan's machine that of a new cluster of one (make_alone()) and its bytes; the plan
