@@ -110,6 +110,12 @@ void Core::start(Operation operation, Then<Answer> then) {
     fail_later(session_.clock(), std::move(then), std::move(checked).error());
     return;
   }
+  if (operation.deadline_us <= session_.clock().now_us()) {
+    fail_later(session_.clock(), std::move(then),
+               {Code::timed_out, std::string(verb_name(operation.call.verb)) +
+                                     ": not sent: a time limit of 0 or less has passed already"});
+    return;
+  }
   operation.then = std::move(then);
   session_.start(std::move(operation));
 }

@@ -256,6 +256,23 @@ TEST(Client, ATimeLimitBeforeSendingIsRefusedAndAfterSendingUnknown) {
   EXPECT_EQ(get.error().code, Code::timed_out);
 }
 
+TEST(Client, ATimeLimitThatHasPassedAlreadySendsNothing) {
+  World world;
+  Core& core = world.connected();
+  for (const Duration timeout : {Duration(0), Duration(-2)}) {
+    Box<int64_t> set;
+    core.set("/x", "1", kMissing, {.timeout = timeout}, set.then());
+    ASSERT_FALSE(world.finish(set));
+    EXPECT_EQ(set.error().code, Code::timed_out);
+    EXPECT_EQ(set.error().message, "set: not sent: a time limit of 0 or less has passed already");
+    Box<File> get;
+    core.get("/x", {.timeout = timeout}, get.then());
+    ASSERT_FALSE(world.finish(get));
+    EXPECT_EQ(get.error().code, Code::timed_out);
+  }
+  EXPECT_EQ(world.store->revision(), 0);
+}
+
 TEST(Client, ALateAnswerIsNotTakenForAnotherRequests) {
   World world;
   world.store->set("/x", "x");

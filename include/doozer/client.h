@@ -111,11 +111,11 @@ class Client {
 
   // --- Reads. Common errors: timed_out, too_late, permission_denied, unsupported (a linearizable
   // read from an old server), read_only (linearizable, but no majority can be reached), closed,
-  // busy (over a limit of client/limits.h).
+  // busy (over a limit of client/limits.h), too_large (a path or glob of more than 4 KiB).
 
   /// A missing file is no error: see File::exists(). Errors: bad_path, is_directory.
   Result<File> get(std::string_view path, const ReadOptions& options = {});
-  /// No errors of its own: a missing or impossible path is Kind::missing.
+  /// A missing or impossible path is no error: it is Kind::missing.
   Result<Stat> stat(std::string_view path, const ReadOptions& options = {});
   /// The whole directory at one revision. Errors: not_found, not_directory, bad_path.
   Result<Listing> ls(std::string_view path, const ReadOptions& options = {});

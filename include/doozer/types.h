@@ -83,8 +83,8 @@ struct Files {
 };
 
 struct ReadOptions {
-  /// The state as of exactly this revision; 0: the newest. One in the future is waited for; one
-  /// that has left the history is Code::too_late.
+  /// The state as of exactly this revision; 0 or less: the newest. One in the future is waited for;
+  /// one that has left the history is Code::too_late.
   int64_t revision = 0;
   /// False: the read sees every write that was acknowledged to anybody before it began. True: it is
   /// answered by the server at hand, also in a minority, and may lag; but never goes back behind
@@ -95,7 +95,8 @@ struct ReadOptions {
 
 struct WriteOptions {
   /// When it passes before the request was sent: Code::timed_out, nothing happened. After it was
-  /// sent: Code::unknown_outcome.
+  /// sent: Code::unknown_outcome. 0 or less has passed already: nothing is sent. So it is for
+  /// reads.
   Duration timeout = kDefaultTimeout;
 };
 
