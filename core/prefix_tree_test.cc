@@ -36,7 +36,7 @@ std::vector<std::string> found(PrefixTree& tree, std::string_view path) {
 
 TEST(PrefixTree, GlobsBelowManyDirectoriesAreFound) {
   PrefixTree tree;
-  for (const size_t depth : {1, 15, 16, 17, 18, 40}) {
+  for (const size_t depth : std::vector<size_t>{1, 15, 16, 17, 18, 40}) {
     const std::string in = directories("d", depth);
     WatchGroup& below = tree.group(glob(in + "/*"));
     WatchGroup& beginning = tree.group(glob(in + "/x*"));
