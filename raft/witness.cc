@@ -359,10 +359,13 @@ Witness::Complaint Witness::see_promises(const Core& core, const Output& output)
 // 4.3: a leader leaves a joint configuration only once it is committed, and enters one only from a
 // committed configuration, whose voters are the old set.
 Witness::Complaint Witness::see_configurations(const Core& core, const Output& output) const {
-  const Index in_force = core.configuration_index();
-  if (output.truncate_from && in_force >= *output.truncate_from &&
-      (in_force > core.last_index() || core.entry(in_force).kind != EntryKind::configuration)) {
-    return named(core, "a configuration outlives its entry" + at(in_force) + " (4.1)");
+  if (output.truncate_from) {
+    // Also one that a newer one hides.
+    for (Index one = core.configuration_index(); one >= *output.truncate_from;
+         one = core.configurations_.index_at(one - 1)) {
+      if (one <= core.last_index() && core.entry(one).kind == EntryKind::configuration) continue;
+      return named(core, "a configuration outlives its entry" + at(one) + " (4.1)");
+    }
   }
   const bool appended =
       output.append_first.value() != 0 && core.configuration_index() >= output.append_first;
