@@ -13,8 +13,8 @@
 namespace doozer::io {
 namespace {
 
-/// Addresses for documentation (RFC 5737, RFC 3849): nobody has them, so the way there is the way to
-/// the rest of the world. Any port will do.
+/// Addresses for documentation (RFC 5737, RFC 3849): nobody has them, so the way there is the way
+/// to the rest of the world. Any port will do.
 constexpr const char* kElsewhere[] = {"192.0.2.1", "2001:db8::1"};
 constexpr uint16_t kAnyPort = 9;
 

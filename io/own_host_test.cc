@@ -27,8 +27,8 @@ TEST(OwnHost, IsWhereTheWayToAnotherBegins) {
 }
 
 TEST(OwnHost, PassesOverWhatIsNoNumberAndWhatNobodyHas) {
-  const Others others = {"other.example.org:1", "nonsense",  "0.0.0.0:1",
-                         "[::]:1",              "[fe80::1]:1", "127.0.0.1:1"};
+  const Others others = {"other.example.org:1", "nonsense",   "0.0.0.0:1", "[::]:1",
+                         "[fe80::1]:1",         "127.0.0.1:1"};
   EXPECT_EQ(host(others), "127.0.0.1");
   EXPECT_EQ(host(others, false), "127.0.0.1");
 }
