@@ -149,6 +149,11 @@ std::string cell(const Json& object, std::string_view key) {
   return word.empty() ? std::string(kNothing) : word;
 }
 
+/// With the flag that it was started with: such a server may lead all the same, rather than nobody.
+std::string state_cell(const Json& server, const std::string& state) {
+  return truth(server, "never_lead") ? state + " (never-lead)" : state;
+}
+
 std::string print_servers(const Json& status, const Style& style) {
   Table table{.head = {"ADDRESS", "IDENTITY", "STATE", "VERSION", "REVISION", "LAG", "LINK", "RTT",
                        "SILENT"},
@@ -157,9 +162,10 @@ std::string print_servers(const Json& status, const Style& style) {
     const std::string state = text(server, "state");
     const bool self = truth(server, "self");
     table.rows.push_back(
-        {cell(server, "address"), text(server, "identity"), state, cell(server, "version"),
-         text(server, "revision"), text(server, "lag_entries"), self ? "this one" : link(server),
-         self ? std::string(kNothing) : round_trip(server), duration(server, "silent_ms", 1'000)});
+        {cell(server, "address"), text(server, "identity"), state_cell(server, state),
+         cell(server, "version"), text(server, "revision"), text(server, "lag_entries"),
+         self ? "this one" : link(server), self ? std::string(kNothing) : round_trip(server),
+         duration(server, "silent_ms", 1'000)});
     table.alarming.push_back(state == "unreachable" || state == "quarantined" ||
                              state == "repairing" || truth(server, "full"));
   }

@@ -16,6 +16,7 @@ constexpr std::string_view kStatus = R"({
      "state": "leader", "self": true, "reachable": true, "lag_entries": 0, "revision": 120},
     {"identity": "OTHEROTHEROTHERO", "address": "h2:8046", "version": "1.0.0", "role": "member",
      "state": "follower", "self": false, "reachable": true, "link": "relayed", "hops": 2,
+     "never_lead": true,
      "rtt_us": 1500, "lag_entries": 7, "revision": 118, "silent_ms": 40},
     {"identity": "GONEGONEGONEGONE", "address": "h3:8046", "version": "0.9.0", "role": "member",
      "state": "unreachable", "self": false, "reachable": false, "link": "down", "hops": 0,
@@ -35,31 +36,37 @@ constexpr std::string_view kStatus = R"({
 })";
 
 TEST(DoozerStatus, TellsServersSlotsAndMeansInTables) {
-  EXPECT_EQ(
-      format_status(kStatus, {}),
-      "cluster   CLUSTERCLUSTERCL, term 3, leader LEADERLEADERLEAD at h1:8046\n"
-      "server    LEADERLEADERLEAD at h1:8046, leader, version 1.0.0, up 1h 2m\n"
-      "revision  120 (oldest 1)\n"
-      "log       applied 140, committed 140, last 141, behind by 0\n"
-      "writes    taken\n"
-      "\n"
-      "ADDRESS  IDENTITY          STATE        VERSION  REVISION  LAG  LINK          RTT  SILENT\n"
-      "h1:8046  LEADERLEADERLEAD  leader       1.0.0    120       0    this one      -    -\n"
-      "h2:8046  OTHEROTHEROTHERO  follower     1.0.0    118       7    relayed by 1  1ms  40ms\n"
-      "h3:8046  GONEGONEGONEGONE  unreachable  0.9.0    -         90   down          -    1m 5s\n"
-      "\n"
-      "SLOT        WISHED            ADDRESS  VOTES\n"
-      "/ctl/cal/0  LEADERLEADERLEAD  h1:8046  yes\n"
-      "/ctl/cal/1  OTHEROTHEROTHERO  h2:8046  not yet\n"
-      "/ctl/cal/2  -                 -        -\n"
-      "-           -                 h3:8046  yes, without a slot\n"
-      "a change of members is under way\n"
-      "\n"
-      "data      12 files, 3 directories, 4.0KiB; 9 events of history, 100B\n"
-      "disk      3.2GiB free, log 1.0MiB, snapshots 512B\n"
-      "memory    33.0MiB resident, 40.0MiB at most\n"
-      "clients   1 connection, 2 waits\n"
-      "loop      1000 turns, the longest 2100us, 0 too long\n");
+  EXPECT_EQ(format_status(kStatus, {}),
+            "cluster   CLUSTERCLUSTERCL, term 3, leader LEADERLEADERLEAD at h1:8046\n"
+            "server    LEADERLEADERLEAD at h1:8046, leader, version 1.0.0, up 1h 2m\n"
+            "revision  120 (oldest 1)\n"
+            "log       applied 140, committed 140, last 141, behind by 0\n"
+            "writes    taken\n"
+            "\n"
+            "ADDRESS  IDENTITY          STATE                  VERSION  REVISION  LAG  LINK        "
+            "  RTT  "
+            "SILENT\n"
+            "h1:8046  LEADERLEADERLEAD  leader                 1.0.0    120       0    this one    "
+            "  -    -\n"
+            "h2:8046  OTHEROTHEROTHERO  follower (never-lead)  1.0.0    118       7    relayed by "
+            "1  1ms  "
+            "40ms\n"
+            "h3:8046  GONEGONEGONEGONE  unreachable            0.9.0    -         90   down        "
+            "  -    "
+            "1m 5s\n"
+            "\n"
+            "SLOT        WISHED            ADDRESS  VOTES\n"
+            "/ctl/cal/0  LEADERLEADERLEAD  h1:8046  yes\n"
+            "/ctl/cal/1  OTHEROTHEROTHERO  h2:8046  not yet\n"
+            "/ctl/cal/2  -                 -        -\n"
+            "-           -                 h3:8046  yes, without a slot\n"
+            "a change of members is under way\n"
+            "\n"
+            "data      12 files, 3 directories, 4.0KiB; 9 events of history, 100B\n"
+            "disk      3.2GiB free, log 1.0MiB, snapshots 512B\n"
+            "memory    33.0MiB resident, 40.0MiB at most\n"
+            "clients   1 connection, 2 waits\n"
+            "loop      1000 turns, the longest 2100us, 0 too long\n");
 }
 
 TEST(DoozerStatus, WhatIsEmptyLeavesNoHole) {

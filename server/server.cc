@@ -354,6 +354,7 @@ void Server::on_trusted_changed() {
 void Server::turn_end() {
   if (phase_ == Phase::stopped) return;
   if (cluster_ == nullptr) {
+    warn_if_alone();
     connections_->turn_end();
     return;
   }

@@ -140,6 +140,7 @@ class Server final : public door::Host,
   // server_address.cc
   void choose_advertised();
   void warn_if_moved();
+  void warn_if_alone();
   // server_names.cc
   Result<void> begin_find();
   void on_found(const NameService::Finding& found);
@@ -189,8 +190,9 @@ class Server final : public door::Host,
 
   // Volatile.
   std::string address_;
-  std::string advertised_;  ///< what others are told to reach this server at
-  bool moved_ = false;      ///< the log says that it is not what they know
+  std::string advertised_;   ///< what others are told to reach this server at
+  bool moved_ = false;       ///< the log says that it is not what they know
+  bool told_alone_ = false;  ///< the log says that --attach names this server only
   Phase phase_ = Phase::attaching;
   bool attached_ = false;           ///< the attacher has had its last call and goes
   bool published_ = false;          ///< the name service is told that this server is a member

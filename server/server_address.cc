@@ -1,4 +1,5 @@
 // What a server tells others to reach it at.
+#include <algorithm>
 #include <utility>
 
 #include "server/config_address.h"
@@ -35,6 +36,20 @@ void Server::warn_if_moved() {
   moved_ = true;
   logger_.warn("address_changed",
                {{"known_to_others", std::string_view(known->address)}, {"told_now", now}});
+}
+
+// It would wait for ever, and for nobody but itself.
+void Server::warn_if_alone() {
+  if (told_alone_ || attacher_ == nullptr || attached_ || options_.config.boot) return;
+  const std::vector<transport::AttachState> states = attacher_->states();
+  const bool others = std::ranges::any_of(states, [](const transport::AttachState& state) {
+    return state.kind != transport::AttachState::Kind::ourselves;
+  });
+  if (others || options_.names != nullptr) return;
+  told_alone_ = true;
+  logger_.warn("attach_names_itself",
+               {{"address", std::string_view(states.front().address)},
+                {"effect", "it waits; name another server, or give --boot for a new cluster"}});
 }
 
 }  // namespace doozer::server

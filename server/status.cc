@@ -101,6 +101,7 @@ void add_link(const Cluster::ServerStatus& server, uint64_t now_us, Json& json) 
     json["heard_ms"] = (now_us - std::min(now_us, server.peer.last_heard_us)) / 1000;
   }
   json["cluster_version"] = server.peer.version;
+  json["never_lead"] = server.peer.never_lead;
 }
 
 /// How far the server is, of what this one knows: of itself always, of others while it leads.
@@ -207,7 +208,7 @@ std::string Server::make_status() {
       {"version", options_.version},
       {"address", address_},
       {"role", role_name(core.role())},
-      {"leader", core.leader().to_string()},
+      {"leader", core.leader().none() ? "" : core.leader().to_string()},
       {"term", core.term().value()},
       {"incarnation", storage_->recovered().incarnation.value()},
       {"revision", machine().revision().value()},
@@ -223,6 +224,7 @@ std::string Server::make_status() {
   for (const Cluster::ServerStatus& server : cluster_->servers()) {
     Json told = server_status(server, cluster_->replica(), now);
     if (server.self) {
+      told["never_lead"] = options_.config.never_lead;
       status["state"] = told["state"];
       status["lag_entries"] = told["lag_entries"];
     }

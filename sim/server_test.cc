@@ -170,6 +170,19 @@ TEST_F(ServerTest, ARestartUnderAnotherAddressWarnsOfBoth) {
   }
 }
 
+TEST_F(ServerTest, WhoAttachesToItselfAloneSaysThatNobodyWillAnswer) {
+  for (const bool other : {false, true}) {
+    ServerProcessOptions options = plain();
+    options.config.attach = {std::string(kAddress)};
+    if (other) options.config.attach.push_back("127.0.0.1:9");
+    world_ = std::make_unique<OneServerWorld>(SimDiskOptions(), options);
+    ASSERT_TRUE(world_->start());
+    world_->run_for(10'000'000);
+    EXPECT_EQ(world_->process().log().has("attach_names_itself"), !other);
+    EXPECT_EQ(world_->process().server().cluster_part(), nullptr);
+  }
+}
+
 TEST_F(ServerTest, ADirectoryWithoutItsLogIsRefusedAndLeftAlone) {
   boot();
   world_->kill();

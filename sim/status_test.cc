@@ -137,6 +137,7 @@ TEST_F(StatusTest, AServerAloneTellsThatItReachesNobody) {
   const Json status = this->status(left);
   EXPECT_FALSE(status.at("writable"));
   EXPECT_NE(status.at("state"), "leader");
+  EXPECT_EQ(status.at("leader"), "") << "nobody";
   EXPECT_EQ(told_of(left, led).at("state"), "unreachable");
   EXPECT_EQ(status.at("configuration").at("voters").size(), kMembers);
 }
