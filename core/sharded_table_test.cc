@@ -17,9 +17,7 @@ struct Item {
   uint64_t key = 0;
 };
 
-uint64_t hash_of(uint64_t key) {
-  return hash64({reinterpret_cast<const char*>(&key), sizeof key});
-}
+uint64_t hash_of(uint64_t key) { return hash64({reinterpret_cast<const char*>(&key), sizeof key}); }
 
 /// Counts how often the table asks: once for what is put in, and once for each that it moves.
 uint64_t asked = 0;
