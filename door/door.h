@@ -14,6 +14,7 @@
 #include "base/types.h"
 #include "core/machine.h"
 #include "door/event_answers.h"
+#include "door/limits.h"
 
 namespace doozer::door {
 
@@ -54,6 +55,8 @@ struct DoorLimits {
   size_t outstanding_max = kOutstandingRequestsMax;
   size_t waits_max = kWaitsPerConnectionMax;
   size_t unsent_soft = kUnsentBytesSoft;
+  size_t wait_bytes_max = kWaitBytesMax;
+  size_t wait_bytes_all_max = kWaitBytesAllMax;
 };
 
 /// What a door may ask of the server around it. Lives as long as every door.
@@ -81,9 +84,12 @@ class Host {
   virtual std::string status() = 0;
   /// What the doors of this host share of the answers to one event.
   EventAnswers& event_answers() { return event_answers_; }
+  /// What the waits of all its doors hold, of DoorLimits::wait_bytes_all_max. The doors count.
+  size_t& wait_bytes() { return wait_bytes_; }
 
  private:
   EventAnswers event_answers_;
+  size_t wait_bytes_ = 0;
 };
 
 class Door {
@@ -91,12 +97,15 @@ class Door {
   virtual ~Door() = default;
   /// Takes bytes of the client and handles whole requests, until blocked(); `taken` tells how many
   /// of `bytes` were consumed: the caller keeps the rest and offers it again, with what came after,
-  /// when blocked() is false. A frame that is not whole yet is not consumed.
+  /// when blocked() is false. A frame that is not whole yet is not consumed, but for one that is
+  /// over kStrangerFrameBytesMax of a client that is not trusted(): it is refused.
   /// Errors: the connection must be closed after output() was sent; the message is for the log.
   virtual Result<size_t> receive(std::string_view bytes) = 0;
   /// The whole size of the frame that begins at `bytes`, as far as its head tells: 0 if even that
   /// is not there. Used to tell a half frame from none.
   virtual size_t frame_bytes(std::string_view bytes) const = 0;
+  /// The client has shown that it may write, or need not.
+  virtual bool trusted() const = 0;
   /// No further request is begun: too many outstanding, or `unsent` + output() over the limit.
   virtual bool blocked() const = 0;
   /// How many bytes of this connection the operating system has not taken.

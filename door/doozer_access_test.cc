@@ -158,5 +158,46 @@ TEST(DoozerAccess, ReadonlyTellsAStopFromALostMajority) {
             "the server is stopping; the write was given to no log");
 }
 
+TEST(DoozerAccess, ALargeRequestOfWhoMayNotWriteIsRefusedBeforeItIsWhole) {
+  TestHost host;
+  host.test_secrets.read_write = "rw";
+  TestClient client(host);
+  const std::string frame = set("/a", -1, std::string(kValueBytesMax, 'x')).tag(77).frame();
+  client.receive(frame.substr(0, kStrangerFrameBytesMax - 1));
+  EXPECT_EQ(client.count(), 0U) << "it might still be one of those that are served";
+  for (size_t at = kStrangerFrameBytesMax - 1; at < frame.size(); at += kReadChunkBytes) {
+    client.receive(frame.substr(at, kReadChunkBytes));
+    EXPECT_EQ(client.pending_bytes(), 0U);
+    EXPECT_EQ(client.count(), 1U);
+  }
+  ASSERT_NE(client.find(77), nullptr);
+  EXPECT_EQ(client.find(77)->detail(), "permission denied");
+  EXPECT_EQ(client.ask(get("/a")), "rev=0 value=\"\"") << "what follows is served";
+  EXPECT_EQ(client.ask(access("rw")), "ok");
+  EXPECT_EQ(client.ask(set("/a", -1, std::string(kValueBytesMax, 'x'))), "rev=1");
+}
+
+TEST(DoozerAccess, AccessAndALargeRequestMayComeTogether) {
+  TestHost host;
+  host.test_secrets.read_write = "rw";
+  TestClient client(host);
+  client.receive(access("rw").tag(1).frame() +
+                 set("/a", -1, std::string(kValueBytesMax, 'x')).tag(2).frame());
+  host.settle();
+  client.run();
+  EXPECT_EQ(client.text(2), "rev=1");
+}
+
+TEST(DoozerAccess, ALargeFrameOfAStrangerThatDoesNotSayWhatItIsEndsTheConnection) {
+  TestHost host;
+  host.test_secrets.read_write = "rw";
+  TestClient client(host);
+  std::string frame(4, '\0');
+  overwrite_be32(frame, 0, static_cast<uint32_t>(kValueBytesMax));
+  client.receive(frame + std::string(kStrangerFrameBytesMax, '\xFF'));
+  ASSERT_TRUE(client.failed().has_value());
+  EXPECT_NE(client.failed()->message.find("the limit is 16384"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace doozer::door

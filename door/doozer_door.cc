@@ -1,5 +1,6 @@
 #include "door/doozer_door.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -24,10 +25,17 @@ Result<size_t> DoozerDoor::receive(std::string_view bytes) {
   if (must_close_) return bytes.size();  // nothing of what follows an unknown write is looked at
   slice_ = Budget(kSliceSteps);
   const size_t body_max = wire::body_bytes_max(limits_.value_bytes_max);
-  size_t taken = 0;
+  size_t taken = std::min(skip_, bytes.size());
+  skip_ -= taken;
   while (!blocked()) {
     const std::string_view rest = bytes.substr(taken);
     TRY_ASSIGN(const size_t size, wire::frame_bytes(rest, body_max));
+    if (size > kStrangerFrameBytesMax && !trusted()) {
+      TRY_ASSIGN(const size_t refused, refuse_large(rest, size));
+      if (refused == 0) break;
+      taken += refused;
+      continue;
+    }
     if (size == 0 || size > rest.size()) break;
     const Result<wire::RequestView> request =
         wire::decode_request(rest.substr(wire::kHeadBytes, size - wire::kHeadBytes));
@@ -35,6 +43,25 @@ Result<size_t> DoozerDoor::receive(std::string_view bytes) {
     handle(*request);
     taken += size;
   }
+  return taken;
+}
+
+/// Answers a frame of which so much has come that what is asked must be known; how many bytes that
+/// takes off `bytes`, 0 if more must come first. Nobody is served with such a frame, so that its
+/// bytes are not kept: thousands of clients that say nothing else would fill the memory.
+Result<size_t> DoozerDoor::refuse_large(std::string_view bytes, size_t frame) {
+  if (bytes.size() < kStrangerFrameBytesMax) return size_t{0};
+  const wire::RequestView request = wire::decode_request_beginning(
+      bytes.substr(wire::kHeadBytes, kStrangerFrameBytesMax - wire::kHeadBytes));
+  PROBE("door: a large frame of a client that may not write");
+  if (!request.verb) {
+    return fail(Code::permission_denied,
+                "a frame of " + std::to_string(frame) + " bytes before ACCESS, the limit is " +
+                    std::to_string(kStrangerFrameBytesMax) + ", and no verb at its beginning");
+  }
+  answer_error(reply_to(request), {Code::permission_denied, {}});
+  const size_t taken = std::min(frame, bytes.size());
+  skip_ = frame - taken;
   return taken;
 }
 
@@ -47,13 +74,18 @@ bool DoozerDoor::blocked() const {
   return full() || outstanding() >= limits_.outstanding_max;
 }
 
-void DoozerDoor::handle(const wire::RequestView& request) {
+Reply DoozerDoor::reply_to(const wire::RequestView& request) {
   Reply reply;
   reply.has_tag = request.tag.has_value();
   reply.tag = request.tag.value_or(0);
   reply.extended = request.mode.has_value();
   reply.tell_more = (request.mode.value_or(0) & wire::kModeTellMore) != 0;
   reply.verb = static_cast<wire::Verb>(request.verb.value_or(0));
+  return reply;
+}
+
+void DoozerDoor::handle(const wire::RequestView& request) {
+  const Reply reply = reply_to(request);
   switch (reply.verb) {
     case wire::Verb::get:
     case wire::Verb::stat:
@@ -132,17 +164,6 @@ void DoozerDoor::answer_error(const Reply& reply, const Error& error) {
   answer(reply, response);
 }
 
-/// True if one more wait may be held; else answers that there are too many.
-bool DoozerDoor::admit_wait(const Reply& reply) {
-  const size_t held = waits_.live() + reads_waiting_;
-  if (held < limits_.waits_max) return true;
-  PROBE("door: too many waits on a connection");
-  answer_error(reply,
-               {Code::busy, std::to_string(held) + " waits on this connection, the limit is " +
-                                std::to_string(limits_.waits_max)});
-  return false;
-}
-
 bool DoozerDoor::has_work() const {
   if (input_ended_ && (waits_.live() > 0 || reads_waiting_ > 0)) return true;
   if (full() || must_close_) return false;
@@ -167,7 +188,7 @@ void DoozerDoor::end_of_input() {
   input_ended_ = true;
   deferred_.clear();
   asked_again_ = 0;
-  continuations_.clear();
+  while (!continuations_.empty()) drop_continuation(continuations_.begin());
   Budget few(kSliceSteps);
   give_up(few);
 }
@@ -186,7 +207,7 @@ bool DoozerDoor::give_up(Budget& budget) {
     if (budget.empty()) return false;
     const std::optional<uint32_t> id = waits_.first_from(given_up_);
     CHECK(id.has_value());
-    watches.cancel(waits_.take(*id).watch);
+    watches.cancel(end_wait(*id).watch);
     given_up_ = *id + 1;
     budget.spend(kStepsToCancel);
   }
@@ -197,7 +218,7 @@ bool DoozerDoor::give_up(Budget& budget) {
     given_up_ = *id + 1;
     budget.spend(kStepsToCancel);
     if (reads_.at(*id).state != ParkedRead::State::waiting) continue;
-    --reads_waiting_;
+    end_waiting(reads_.at(*id));
     watches.cancel(reads_.take(*id).watch);
   }
   return true;

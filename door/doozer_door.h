@@ -57,6 +57,7 @@ class DoozerDoor final : public Door,
 
   Result<size_t> receive(std::string_view bytes) override;
   size_t frame_bytes(std::string_view bytes) const override;
+  bool trusted() const override { return access_.may_write(); }
   bool blocked() const override;
   void set_unsent(size_t bytes) override { unsent_ = bytes; }
   bool run(Budget& budget) override;
@@ -92,13 +93,14 @@ class DoozerDoor final : public Door,
 
   // doozer_door.cc: dispatch and answers.
   void handle(const wire::RequestView& request);
+  static Reply reply_to(const wire::RequestView& request);
+  Result<size_t> refuse_large(std::string_view bytes, size_t frame);
   bool require(const Reply& reply, bool there, std::string_view what);
   void answer(const Reply& reply, wire::ResponseView response);
   void answer_error(const Reply& reply, const Error& error);
   void fill_extension(const Reply& reply, wire::ResponseView& response, Identity& cluster) const;
   bool full() const { return unsent_ + output_.size() >= limits_.unsent_soft; }
   size_t outstanding() const { return writes_.live() + reads_.live() - reads_waiting_; }
-  bool admit_wait(const Reply& reply);
   void handle_access(const Reply& reply, const wire::RequestView& request);
   void handle_self(const Reply& reply);
   void handle_status(const Reply& reply);
@@ -132,6 +134,14 @@ class DoozerDoor final : public Door,
   bool run_listings(Budget& budget);
 
   // doozer_waits.cc
+  bool admit_wait(const Reply& reply, size_t bytes);
+  bool may_hold(size_t bytes) const;
+  void hold(size_t bytes);
+  void release(size_t bytes);
+  static size_t bytes_of(const Read& read);
+  Wait end_wait(uint64_t slot);
+  void end_waiting(const ParkedRead& parked);
+  void drop_continuation(Continuations::iterator at);
   void handle_wait(const Reply& reply, const wire::RequestView& request);
   std::optional<core::Position> take_continuation(std::string_view glob, int64_t rev);
   void leave_continuation(const Wait& wait, const core::EventView& event);
@@ -150,10 +160,12 @@ class DoozerDoor final : public Door,
   Access access_;
   std::string output_;
   size_t unsent_ = 0;
+  size_t skip_ = 0;  ///< bytes of a frame, refused already, that are still to come
   Budget slice_{0};  ///< for listings begun within one receive()
   Slab<Reply> writes_;
   Slab<ParkedRead> reads_;
   size_t reads_waiting_ = 0;  ///< of reads_, for a revision
+  size_t wait_bytes_ = 0;     ///< held for waits, reads that wait and continuations
   Slab<Wait> waits_;
   std::deque<uint32_t> ready_;           ///< reads that may go on when there is room
   std::deque<uint32_t> listings_queue_;  ///< in the order asked

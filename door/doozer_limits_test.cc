@@ -181,6 +181,88 @@ TEST(DoozerLimits, AFrameMayExceedTheValueLimitByItsOverhead) {
   EXPECT_EQ(client.failed()->code, Code::too_large);
 }
 
+/// A literal glob of 4 KiB, and one full of stars, which costs several times that.
+std::string long_literal(int number) {
+  std::string path = "/" + std::to_string(number) + "-";
+  return path + std::string(kPathBytesMax - path.size(), 'x');
+}
+std::string long_glob(int number) {
+  std::string glob = "/" + std::to_string(number);
+  while (glob.size() + 2 <= kPathBytesMax) glob += "x*";
+  return glob;
+}
+
+TEST(DoozerLimits, WhatTheGlobsOfAConnectionsWaitsHoldIsBoundedAndGivenBack) {
+  for (const auto& make : {long_literal, long_glob}) {
+    TestHost host;
+    host.test_limits.wait_bytes_max = 1 * kMiB + 100;
+    TestClient client(host);
+    int admitted = 0;
+    while (client.ask(wait(make(admitted), 1)).empty()) ++admitted;
+    EXPECT_GT(admitted, 50);
+    EXPECT_LE(admitted, 128) << "each is kept twice";
+    EXPECT_LE(host.wait_bytes(), host.test_limits.wait_bytes_max);
+    const std::string refused = client.detail(wait(make(admitted), 1));
+    EXPECT_EQ(refused.substr(0, 63),
+              "busy: the globs and paths of the waits on this connection hold ");
+    EXPECT_NE(refused.find("the limit is 1048676"), std::string::npos);
+    EXPECT_EQ(client.ask(wait("/short", 1)), "") << "there is room for a short one";
+    // One that is told makes room for one.
+    std::string path = make(0);
+    std::erase(path, '*');
+    host.set(path, "");
+    host.run_machine();
+    client.run();
+    EXPECT_EQ(client.ask(wait(make(admitted), 99)), "");
+    client.door().end_of_input();
+    client.run();
+    EXPECT_EQ(host.wait_bytes(), 0U);
+  }
+}
+
+TEST(DoozerLimits, ReadsOfTheFutureHoldTheirPathsToo) {
+  TestHost host;
+  host.test_limits.wait_bytes_max = 10 * kPathBytesMax;
+  TestClient client(host);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(client.ask(get(long_literal(i)).rev(1)), "");
+  EXPECT_EQ(client.ask(get(long_literal(10)).rev(1)), "error=OTHER");
+  EXPECT_EQ(client.ask(walk("/*", 0).rev(1)), "error=OTHER");
+  host.set("/a", "");
+  host.run_machine();
+  client.run();
+  EXPECT_EQ(host.wait_bytes(), 0U);
+  EXPECT_EQ(client.ask(get(long_literal(10)).rev(2)), "");
+  client.close();
+  EXPECT_EQ(host.wait_bytes(), 0U);
+}
+
+TEST(DoozerLimits, WhenAllWaitsTogetherHoldTooMuchEachConnectionMayStillHoldALittle) {
+  TestHost host;
+  host.test_limits.wait_bytes_all_max = 1 * kMiB;
+  TestClient greedy(host);
+  int admitted = 0;
+  while (greedy.ask(wait(long_literal(admitted), 1)).empty()) ++admitted;
+  EXPECT_LE(host.wait_bytes(), host.test_limits.wait_bytes_all_max);
+  EXPECT_NE(greedy.detail(wait(long_literal(admitted), 1)).find("on all connections"),
+            std::string::npos);
+  TestClient other(host);
+  EXPECT_EQ(other.ask(wait(long_literal(-1), 1)), "");
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(other.ask(wait("/w" + std::to_string(i), 1)), "");
+  greedy.close();
+  EXPECT_EQ(other.ask(wait(long_literal(0), 1)), "");
+  EXPECT_EQ(other.ask(wait(long_literal(1), 1)), "");
+}
+
+TEST(DoozerLimits, TheDefaultsAdmitAllWaitsOnGlobsOfAUsualSize) {
+  TestHost host;
+  TestClient client(host);
+  for (size_t i = 0; i < kWaitsPerConnectionMax; ++i) {
+    client.send(wait("/service/" + std::to_string(i) + std::string(100, 'n') + "/*/address", 1));
+  }
+  EXPECT_EQ(client.count(), 0U);
+  EXPECT_EQ(host.machine().stats().waits, kWaitsPerConnectionMax);
+}
+
 TEST(Slab, PlacesAreReusedAndFound) {
   Slab<int> slab;
   const uint32_t a = slab.put(1);

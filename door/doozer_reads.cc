@@ -75,7 +75,7 @@ void DoozerDoor::begin_read(const Read& read) {
   switch (pass_revision(read, until)) {
     case Gate::failed: return;
     case Gate::later: {
-      if (!admit_wait(read.reply)) return;
+      if (!admit_wait(read.reply, bytes_of(read))) return;
       const uint32_t id = park(read, ParkedRead::State::waiting);
       wait_for_revision(reads_.at(id), id, until);
       return;
@@ -106,6 +106,7 @@ DoozerDoor::Gate DoozerDoor::pass_revision(const Read& read, Revision& until) {
 void DoozerDoor::wait_for_revision(ParkedRead& parked, uint32_t id, Revision until) {
   parked.state = ParkedRead::State::waiting;
   ++reads_waiting_;
+  hold(bytes_of(parked.read));
   parked.watch = host_.machine().watches().wait_revision(until, *this, cookie_of_read(id));
 }
 
@@ -153,7 +154,7 @@ void DoozerDoor::go_on(uint32_t id) {
   switch (pass_revision(read, until)) {
     case Gate::failed: reads_.take(id); return;
     case Gate::later:
-      if (input_ended_ || !admit_wait(read.reply)) {
+      if (input_ended_ || !admit_wait(read.reply, bytes_of(read))) {
         reads_.take(id);
         return;
       }

@@ -36,11 +36,78 @@ void DoozerDoor::handle_wait(const Reply& reply, const wire::RequestView& reques
   if (auto kept = host_.machine().check_kept(wait.from.revision); !kept) {
     return answer_error(reply, kept.error());
   }
-  if (!admit_wait(reply)) return;
+  const size_t bytes = core::wait_bytes(*wait.glob);
+  if (!admit_wait(reply, bytes)) return;
+  hold(bytes);
   const uint32_t id = waits_.put(std::move(wait));
   Wait& held = waits_.at(id);
   held.watch = host_.machine().watches().wait_event(held.glob, held.from, held.skip, *this,
                                                     cookie_of_wait(id));
+}
+
+/// True if one more wait, with so many bytes of its own, may be held; else answers that there are
+/// too many.
+bool DoozerDoor::admit_wait(const Reply& reply, size_t bytes) {
+  const size_t held = waits_.live() + reads_waiting_;
+  if (held >= limits_.waits_max) {
+    PROBE("door: too many waits on a connection");
+    answer_error(reply,
+                 {Code::busy, std::to_string(held) + " waits on this connection, the limit is " +
+                                  std::to_string(limits_.waits_max)});
+    return false;
+  }
+  if (may_hold(bytes)) return true;
+  PROBE("door: too many bytes of waits");
+  const bool own = wait_bytes_ + bytes > limits_.wait_bytes_max;
+  answer_error(
+      reply, {Code::busy,
+              "the globs and paths of the waits " +
+                  std::string(own ? "on this connection" : "on all connections") + " hold " +
+                  std::to_string(own ? wait_bytes_ : host_.wait_bytes()) + " bytes, the limit is " +
+                  std::to_string(own ? limits_.wait_bytes_max : limits_.wait_bytes_all_max)});
+  return false;
+}
+
+bool DoozerDoor::may_hold(size_t bytes) const {
+  if (wait_bytes_ + bytes > limits_.wait_bytes_max) return false;
+  return host_.wait_bytes() + bytes <= limits_.wait_bytes_all_max ||
+         wait_bytes_ + bytes <= kWaitBytesAlways;
+}
+
+void DoozerDoor::hold(size_t bytes) {
+  wait_bytes_ += bytes;
+  host_.wait_bytes() += bytes;
+}
+
+void DoozerDoor::release(size_t bytes) {
+  CHECK(bytes <= wait_bytes_);
+  CHECK(bytes <= host_.wait_bytes());
+  wait_bytes_ -= bytes;
+  host_.wait_bytes() -= bytes;
+}
+
+/// What a read that waits holds; looks at no byte of its path, which may lie elsewhere by now.
+size_t DoozerDoor::bytes_of(const Read& read) {
+  return read.path.size() + (read.glob ? core::wait_bytes(*read.glob) : 0);
+}
+
+DoozerDoor::Wait DoozerDoor::end_wait(uint64_t slot) {
+  Wait wait = waits_.take(slot);
+  release(core::wait_bytes(*wait.glob));
+  return wait;
+}
+
+/// A read that waited for a revision does so no longer.
+void DoozerDoor::end_waiting(const ParkedRead& parked) {
+  CHECK(parked.state == ParkedRead::State::waiting);
+  CHECK(reads_waiting_ > 0);
+  --reads_waiting_;
+  release(bytes_of(parked.read));
+}
+
+void DoozerDoor::drop_continuation(Continuations::iterator at) {
+  release(at->first.second.size());
+  continuations_.erase(at);
 }
 
 std::optional<core::Position> DoozerDoor::take_continuation(std::string_view glob, int64_t rev) {
@@ -48,12 +115,18 @@ std::optional<core::Position> DoozerDoor::take_continuation(std::string_view glo
   const auto found = continuations_.find({rev, std::string(glob)});
   if (found == continuations_.end()) return std::nullopt;
   const core::Position next = found->second;
-  continuations_.erase(found);
+  drop_continuation(found);
   return next;
 }
 
 void DoozerDoor::leave_continuation(const Wait& wait, const core::EventView& event) {
-  if (continuations_.size() >= limits_.waits_max) continuations_.erase(continuations_.begin());
+  const size_t bytes = wait.glob->pattern().size();
+  while (!continuations_.empty() &&
+         (continuations_.size() >= limits_.waits_max || !may_hold(bytes))) {
+    drop_continuation(continuations_.begin());
+  }
+  if (!may_hold(bytes)) return;
+  hold(bytes);
   const core::Position next{event.position.revision, event.position.sub + 1};
   continuations_.emplace(
       Continuations::key_type{event.position.revision.value() + 1, wait.glob->pattern()}, next);
@@ -66,7 +139,7 @@ void DoozerDoor::on_event(core::WatchId id, uint64_t cookie, const core::EventVi
   Wait& wait = waits_.at(slot);
   CHECK(wait.watch == id);
   if (input_ended_) {  // it was about to be given up
-    waits_.take(slot);
+    end_wait(slot);
     return;
   }
   if (wait.again) --asked_again_;
@@ -79,7 +152,7 @@ void DoozerDoor::on_event(core::WatchId id, uint64_t cookie, const core::EventVi
     deferred_.push_back(slot);
     return;
   }
-  const Wait done = waits_.take(slot);
+  const Wait done = end_wait(slot);
   wire::ResponseView before;
   wire::ResponseView after;
   Identity cluster;
@@ -96,7 +169,7 @@ void DoozerDoor::ask_again(Budget& budget) {
     deferred_.pop_front();
     Wait& wait = waits_.at(slot);
     if (auto kept = host_.machine().check_kept(wait.from.revision); !kept) {
-      answer_error(waits_.take(slot).reply, kept.error());
+      answer_error(end_wait(slot).reply, kept.error());
     } else {
       wait.again = true;
       ++asked_again_;
@@ -111,9 +184,8 @@ void DoozerDoor::on_revision(core::WatchId id, uint64_t cookie) {
   CHECK(!is_wait(cookie));
   const auto slot = static_cast<uint32_t>(cookie / 2);
   ParkedRead& parked = reads_.at(slot);
-  CHECK(parked.state == ParkedRead::State::waiting);
   CHECK(parked.watch == id);
-  --reads_waiting_;
+  end_waiting(parked);
   if (input_ended_) {
     reads_.take(slot);
     events_.on_output();
@@ -126,15 +198,14 @@ void DoozerDoor::on_too_late(core::WatchId /*id*/, uint64_t cookie, Revision old
   Reply reply;
   Revision asked;
   if (is_wait(cookie)) {
-    const Wait wait = waits_.take(cookie / 2);
+    const Wait wait = end_wait(cookie / 2);
     if (input_ended_) return;
     if (wait.again) --asked_again_;
     reply = wait.reply;
     asked = wait.from.revision;
   } else {
     const ParkedRead parked = reads_.take(cookie / 2);
-    CHECK(parked.state == ParkedRead::State::waiting);
-    --reads_waiting_;
+    end_waiting(parked);
     if (input_ended_) return events_.on_output();
     reply = parked.read.reply;
     asked = Revision(std::max<int64_t>(parked.read.rev.value_or(1), 1));

@@ -28,6 +28,7 @@ constexpr uint64_t kStepDownRestUs =
 constexpr size_t kRetainedLogBytes = 16 * kMiB;  ///< applied entries kept for peers that lag
 constexpr size_t kRetainedEntries = 65'536;
 constexpr size_t kRetainedAloneBytes = 1 * kMiB;  ///< if there is no peer
+constexpr size_t kForgottenAtOnce = 4'096;  ///< of entries no longer kept: a recovered log is long
 constexpr size_t kPinnedLogBytes = 128 * kMiB;  ///< kept for a peer that lags but answers; then it
 constexpr size_t kPinnedEntries = 1'048'576;    ///< needs a newer snapshot
 constexpr size_t kUnappliedBytesMax = 2 * kProposedBytesMax;  ///< beyond: a follower takes no more
@@ -55,6 +56,7 @@ static_assert(kTransferUsMax < kNoQuorumStepDownUs);
 static_assert(kStallUs > 2 * kHeartbeatUs);
 static_assert(kStepDownRestUs >= kReluctantTimeouts * kElectionTimeoutMaxUs);
 static_assert(kRetainedLogBytes < kPinnedLogBytes);
+static_assert(kForgottenAtOnce >= kAppendEntriesMax, "they go no slower than they come");
 static_assert(kUnappliedBytesMax >= kProposedBytesMax + kCommandBytesMax);
 static_assert(kInflightBytesMax >= 2 * kAppendBytesMax);
 

@@ -78,7 +78,8 @@ void Core::on_snapshot_installed(const SnapshotInstalled& installed, Output& out
 
 /// Applied entries stay within the retained limits, for peers that lag a little. A peer that lags
 /// more, but answers, pins what it needs within the pinned limits: else a snapshot on its way to it
-/// would be too old again when it arrives.
+/// would be too old again when it arrives. What is over the limits goes a part at a time: a lone
+/// server has many times as much right after its start as it keeps.
 void Core::forget_applied() {
   configurations_.forget_below(applied_);
   const auto over = [&](size_t bytes, size_t entries) {
@@ -88,7 +89,7 @@ void Core::forget_applied() {
   const size_t bytes = alone ? std::min(retention_.bytes, kRetainedAloneBytes) : retention_.bytes;
   if (!over(bytes, retention_.entries)) return;
   const Index pin = pinned();
-  while (log_.first() <= applied_) {
+  for (size_t i = 0; i < kForgottenAtOnce && log_.first() <= applied_; ++i) {
     const bool needed = log_.first() > pin;
     if (needed ? !over(retention_.pinned_bytes, retention_.pinned_entries)
                : !over(bytes, retention_.entries)) {

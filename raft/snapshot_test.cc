@@ -325,5 +325,31 @@ TEST(Snapshot, WhoInstallsOneStopsStanding) {  // its log was too old
   EXPECT_EQ(three.core().role(), Role::follower);
 }
 
+// 70,000 entries at once would hold the loop for more than a turn.
+TEST(Snapshot, ALoneServerForgetsTheLogThatItFoundAPartAtATime) {
+  constexpr uint64_t kParts = 3;
+  constexpr size_t kKept = 10;
+  CoreOptions options =
+      options_of(1, voters_to(1), std::vector<uint64_t>(kParts * kForgottenAtOnce, 1));
+  options.applied = options.last_index;
+  options.retention.entries = kKept;
+  Member one(std::move(options));
+  one.tick();
+  one.persist();
+  ASSERT_EQ(one.core().role(), Role::leader);
+  one.persist();  // its noop is committed
+  uint64_t steps = 0;
+  for (Index first = one.core().first_kept();; ++steps) {
+    const Index applied = one.core().last_index();
+    one.step(AppliedTo{applied});
+    const Index now = one.core().first_kept();
+    ASSERT_LE(now - first, kForgottenAtOnce);
+    first = now;
+    if (applied - now < kKept) break;
+    ASSERT_LT(steps, 2 * kParts);
+  }
+  EXPECT_GE(steps + 1, kParts);
+}
+
 }  // namespace
 }  // namespace doozer::raft

@@ -65,6 +65,7 @@ void Connection::on_bytes(std::string_view bytes) {
     feed();
   }
   if (state_ == State::open) note_frame();
+  note_half(true);
 }
 
 // Had it waited unread, nobody would know that it is no peer's.
@@ -108,6 +109,14 @@ void Connection::note_frame() {
   // A head alone earns no memory: thousands of them would claim gigabytes.
   const size_t whole = door_->frame_bytes(in_);
   if (whole > in_.capacity() && in_.size() >= whole / kEarnsWholeFrame) in_.reserve(whole);
+}
+
+// One frame is bounded; thousands of connections that each hold most of one are by their owner.
+void Connection::note_half(bool heard) {
+  const size_t half = in_.empty() ? 0 : in_.capacity();
+  if (half == half_ && !(heard && half > 0)) return;
+  half_ = half;
+  owner_.note_half(*this, door_->trusted());
 }
 
 void Connection::set_paused(bool paused) {
@@ -196,6 +205,7 @@ bool Connection::turn_end(uint64_t now_us, Budget& budget) {
   }
   send(now_us);
   maybe_finish(now_us);
+  note_half(false);
   // Sending may have made room for what the door had refused to take.
   const bool waits = (state_ == State::open && paused_ && owner_.serving()) ||
                      (state_ == State::closing && !input_ended_);

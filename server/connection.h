@@ -54,6 +54,8 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   bool dead() const { return state_ == State::dead; }
   /// Waits only for the peer to close.
   bool lingering() const { return state_ == State::lingering; }
+  /// What it holds of requests that the door has not taken, as counted with the owner.
+  size_t half() const { return half_; }
   /// Bytes of answers that the operating system has not taken, as counted with the owner.
   size_t unsent() const { return unsent_; }
 
@@ -74,6 +76,7 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   void wait_to_be_served(std::string_view bytes);
   void feed();
   void note_frame();
+  void note_half(bool heard);
   void send(uint64_t now_us);
   void note_unsent();
   void maybe_finish(uint64_t now_us);
@@ -93,6 +96,7 @@ class Connection final : public env::StreamEvents, public door::DoorEvents {
   bool paused_ = false;
   bool heard_ = false;            ///< something came: it is known whose connection this is
   std::string in_;                ///< bytes that the door has not taken
+  size_t half_ = 0;               ///< what they cost, as counted with the owner
   uint64_t frame_since_us_ = 0;   ///< a frame is begun and not whole; 0: none
   uint64_t unsent_since_us_ = 0;  ///< the peer takes nothing since; 0: all sent
   uint64_t linger_since_us_ = 0;

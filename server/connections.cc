@@ -127,6 +127,7 @@ void Connections::turn_end() {
     if (clock_.now_us() - began > kClientsPerTurnUs) break;
   }
   if (unsent_ > options_.unsent_max) cut_largest();
+  const bool more_to_cut = cut_half_frames(began);
   // The turn's steps are shared: who found none left goes before those who had some, so that one
   // whose listings never end cannot keep the others from theirs.
   for (std::vector<uint64_t>* const list : {&starved_, &again_}) {
@@ -139,7 +140,7 @@ void Connections::turn_end() {
   while (!budget.empty() && !leaving_.empty() && leaving_.front()->wind_up(budget)) {
     leaving_.pop_front();
   }
-  if (!touched_.empty() || !leaving_.empty()) clock_.post([] {});
+  if (!touched_.empty() || !leaving_.empty() || more_to_cut) clock_.post([] {});
   arm_timer();
   if (closing_ && connections_.empty() && closed_) {
     UniqueFunction<void()> closed = std::move(closed_);
@@ -165,6 +166,7 @@ void Connections::serve(Held& held, Budget& budget) {
 void Connections::remove(uint64_t id) {
   const auto found = connections_.find(id);
   CHECK(found != connections_.end());
+  half_frames_.note(id, {}, false, 0);
   set_deadline(found->second, 0);
   const auto counted = per_address_.find(found->second.address);
   CHECK(counted != per_address_.end());
@@ -218,6 +220,25 @@ void Connections::cut_largest() {
     if (unsent_ <= options_.unsent_max) break;
     cut(id, "all clients together do not take their answers, and this one has the most waiting");
   }
+}
+
+void Connections::note_half(const Connection& connection, bool trusted) {
+  const auto found = connections_.find(connection.id());
+  CHECK(found != connections_.end());
+  half_frames_.note(connection.id(), found->second.address, trusted, connection.half());
+}
+
+/// True if some are left for the next turn.
+bool Connections::cut_half_frames(uint64_t began_us) {
+  for (size_t i = 0; half_frames_.bytes() > options_.half_frames_max; ++i) {
+    const bool late = clock_.now_us() - began_us > kClientsPerTurnUs;
+    if (i >= kHalfFramesCutPerTurn && late) return true;
+    PROBE("connections: all together hold too much of requests that are not whole");
+    const std::optional<uint64_t> id = half_frames_.first_to_go();
+    CHECK(id.has_value());
+    cut(*id, "all clients together have begun too much and not finished it");
+  }
+  return false;
 }
 
 void Connections::cut(uint64_t id, std::string_view why) {

@@ -16,6 +16,7 @@
 #include "env/clock.h"
 #include "env/net.h"
 #include "server/connection.h"
+#include "server/half_frames.h"
 
 namespace doozer::server {
 
@@ -26,6 +27,8 @@ struct ConnectionsOptions {
   // whoever has any begins no request, above the second those with the most are cut.
   size_t unsent_soft = kUnsentBytesAllSoft;
   size_t unsent_max = kUnsentBytesAllMax;
+  /// And of what they hold of requests that are not whole (server/half_frames.h).
+  size_t half_frames_max = kHalfFrameBytesAllMax;
   ConnectionLimits limits;
 };
 
@@ -58,6 +61,7 @@ class Connections final : public env::AcceptEvents {
   uint64_t cut() const { return cut_; }
   uint64_t peers_taken() const { return peers_taken_; }
   size_t unsent() const { return unsent_; }
+  size_t half_frames() const { return half_frames_.bytes(); }
 
   // For Connection.
   void touch(Connection& connection);
@@ -71,6 +75,8 @@ class Connections final : public env::AcceptEvents {
   /// What may_hold() allowed was served, or will not be.
   void release_held(size_t bytes) { held_bytes_ -= bytes; }
   void count_unsent(size_t before, size_t now) { unsent_ += now - before; }
+  /// It holds half() now; trusted: its client has shown that it may write.
+  void note_half(const Connection& connection, bool trusted);
   bool crowded() const { return unsent_ > options_.unsent_soft; }
   void log_protocol_error(const Connection& connection, const Error& error);
 
@@ -92,6 +98,7 @@ class Connections final : public env::AcceptEvents {
   void arm_timer();
   void cut_late();
   void cut_largest();
+  bool cut_half_frames(uint64_t began_us);
   void cut(uint64_t id, std::string_view why);
   /// True if one more line of this kind may be logged this second.
   bool may_log();
@@ -120,6 +127,7 @@ class Connections final : public env::AcceptEvents {
   uint64_t peers_taken_ = 0;
   size_t held_bytes_ = 0;  ///< of requests that came before it serves
   size_t unsent_ = 0;      ///< of all connections
+  HalfFrames half_frames_;
   uint64_t log_second_ = 0;
   uint64_t logged_ = 0;
   uint64_t not_logged_ = 0;

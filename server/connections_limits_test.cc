@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "door/door_testing.h"
 #include "sim/net.h"
 #include "sim/raw_client.h"
@@ -128,6 +131,99 @@ TEST_F(ConnectionsLimits, WhoIsGoneIsNotCounted) {
   run_for(1'000);
   EXPECT_EQ(connections_->count(), 0U);
   EXPECT_EQ(connections_->unsent(), 0U);
+}
+
+/// Half a SET of so many bytes, or the part of it from byte `from` to `to`.
+std::string half_a_set(size_t value_bytes, size_t from, size_t to) {
+  const std::string value(value_bytes, 'v');
+  wire::RequestView set;
+  set.tag = 1;
+  set.verb = static_cast<int32_t>(wire::Verb::set);
+  set.path = "/big";
+  set.value = value;
+  set.rev = -1;
+  std::string frame;
+  wire::append_request(set, frame);
+  return frame.substr(from, to - from);
+}
+
+class HalfFramesTest : public ConnectionsLimits {
+ protected:
+  static constexpr size_t kHalfBytes = 200 * kKiB;
+  static constexpr size_t kHeldMost = 2 * kHalfBytes;  // strings grow by doubling
+
+  std::unique_ptr<sim::RawClient> half_client(sim::SimNet& net) {
+    auto client = std::make_unique<sim::RawClient>(net, "10.0.0.1:8046");
+    client->send_bytes(half_a_set(kFileBytes, 0, kHalfBytes));
+    run_for(2'000);
+    return client;
+  }
+  /// The rest of what half_client() began, in small parts, while `also` happens in between.
+  template <typename Also>
+  void finish_slowly(sim::RawClient& client, Also also) {
+    const size_t end = half_a_set(kFileBytes, 0, SIZE_MAX).size();
+    constexpr size_t kPart = 4 * kKiB;
+    for (size_t at = kHalfBytes; at < end; at += kPart) {
+      client.send_bytes(half_a_set(kFileBytes, at, std::min(at + kPart, end)));
+      run_for(2'000);
+      also();
+    }
+    clock_.post([this] {
+      while (host_.writes() > 0) host_.apply_one();
+    });
+    run_for(2'000);
+  }
+
+  void expect_slow_line_gets_through(sim::SimNet& crowds) {
+    options_.half_frames_max = 20 * kHeldMost;
+    serve();
+    const auto slow = half_client(client_net_);
+    std::vector<std::unique_ptr<sim::RawClient>> crowd;
+    finish_slowly(*slow, [&] {
+      for (int i = 0; i < 5; ++i) crowd.push_back(half_client(crowds));
+    });
+    EXPECT_GT(connections_->cut(), 20U);
+    EXPECT_FALSE(slow->failed().has_value());
+    EXPECT_EQ(slow->answers(), 1U);
+  }
+
+  sim::SimNet others_net_{network_, clock_, "10.0.0.3"};
+};
+
+TEST_F(HalfFramesTest, AllTogetherHoldNoMoreThanTheLimitHoweverManyTheyAre) {
+  options_.half_frames_max = 20 * kHeldMost;
+  serve();
+  std::vector<std::unique_ptr<sim::RawClient>> crowd;
+  for (int i = 0; i < 200; ++i) {
+    crowd.push_back(half_client(others_net_));
+    ASSERT_LE(connections_->half_frames(), options_.half_frames_max);
+  }
+  EXPECT_GT(connections_->half_frames(), 10 * kHalfBytes) << "nobody is cut who need not be";
+  EXPECT_GT(connections_->cut(), 100U);
+  EXPECT_TRUE(log_.has("have begun too much and not finished it"));
+  crowd.clear();
+  run_for(1'000);
+  EXPECT_EQ(connections_->half_frames(), 0U);
+}
+
+TEST_F(HalfFramesTest, OneSlowLineGetsItsValueThroughACrowdThatStops) {
+  expect_slow_line_gets_through(others_net_);
+}
+
+TEST_F(HalfFramesTest, AlsoIfTheCrowdComesFromItsOwnAddress) {
+  expect_slow_line_gets_through(client_net_);
+}
+
+TEST_F(HalfFramesTest, ACrowdWithoutTheSecretHoldsNearlyNothing) {
+  host_.test_secrets.read_write = "rw";
+  serve();
+  std::vector<std::unique_ptr<sim::RawClient>> crowd;
+  for (int i = 0; i < 50; ++i) crowd.push_back(half_client(others_net_));
+  EXPECT_EQ(connections_->half_frames(), 0U);
+  EXPECT_EQ(connections_->cut(), 0U);
+  for (const auto& client : crowd) {
+    EXPECT_EQ(client->answer(1)->err_detail, "permission denied");
+  }
 }
 
 /// When all were closed after close_all(); kFarUs: not within a minute.

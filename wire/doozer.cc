@@ -166,6 +166,23 @@ Result<RequestView> decode_request(std::string_view body) { return decode<Reques
 
 Result<ResponseView> decode_response(std::string_view body) { return decode<ResponseView>(body); }
 
+RequestView decode_request_beginning(std::string_view part) {
+  RequestView request;
+  ByteReader reader(part);
+  while (!reader.empty()) {
+    RequestView with_next = request;
+    const uint32_t key = read_key(reader);
+    if (key == 0) break;
+    if (!take(reader, key, with_next) &&
+        (known(request, key >> kFieldShift) || !skip_field(reader, key))) {
+      break;
+    }
+    if (!reader.ok()) break;
+    request = with_next;
+  }
+  return request;
+}
+
 void append_request(const RequestView& request, std::string& out) {
   const size_t begin = out.size();
   ByteWriter writer(out);

@@ -113,6 +113,9 @@ struct ResponseView {
 /// `body` is that of one frame; empty is a message without fields. Errors: corrupt.
 Result<RequestView> decode_request(std::string_view body);
 Result<ResponseView> decode_response(std::string_view body);
+/// The fields at the beginning of a request's body of which only `part` is there: up to the first
+/// that is not all there, or is no field.
+RequestView decode_request_beginning(std::string_view part);
 
 /// Append the whole frame, head and body.
 void append_request(const RequestView& request, std::string& out);

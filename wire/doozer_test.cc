@@ -183,6 +183,29 @@ TEST(DoozerWire, RequestsSurviveTheirEncoding) {
   EXPECT_EQ(decode_request(std::string_view(bytes).substr(kHeadBytes)).value(), request);
 }
 
+TEST(DoozerWire, TheBeginningOfARequestTellsTheFieldsThatAreAllThere) {
+  RequestView request;
+  request.tag = 300;
+  request.verb = static_cast<int32_t>(Verb::set);
+  request.path = "/x";
+  request.value = "value";
+  request.rev = 5;
+  const std::string body = frame(request).substr(kHeadBytes);
+  for (size_t size = 0; size <= body.size(); ++size) {
+    const RequestView part = decode_request_beginning(std::string_view(body).substr(0, size));
+    const size_t ends[] = {3, 5, 9, 16, 18};  // of the fields, in their order
+    EXPECT_EQ(part.tag.has_value(), size >= ends[0]) << size;
+    EXPECT_EQ(part.verb.has_value(), size >= ends[1]) << size;
+    EXPECT_EQ(part.path.has_value(), size >= ends[2]) << size;
+    EXPECT_EQ(part.value.has_value(), size >= ends[3]) << size;
+    EXPECT_EQ(part.rev.has_value(), size >= ends[4]) << size;
+  }
+  EXPECT_EQ(decode_request_beginning(body), request);
+  EXPECT_EQ(decode_request_beginning(unhex("080109ff")).tag, 1) << "up to a field of a wrong type";
+  EXPECT_EQ(decode_request_beginning(unhex("a80601080107")).tag, 1) << "unknown ones are skipped";
+  EXPECT_EQ(decode_request_beginning("\xFF\xFF"), RequestView());
+}
+
 TEST(DoozerWire, AFrameIsA4ByteBigEndianLengthAndAMessage) {
   EXPECT_EQ(frame_bytes("", 10).value(), 0U);
   EXPECT_EQ(frame_bytes(std::string(3, '\0'), 10).value(), 0U);

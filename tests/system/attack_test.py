@@ -96,6 +96,17 @@ class Attack(doozer_system.SystemTest):
             self.assertEqual(answer.err, 'RANGE')
         self.assert_fair(server, probe)
 
+    def test_waits_on_many_and_on_deep_globs_do_not_hold_up_the_loop(self):
+        server = self.server().start()
+        probe = Probe(server)
+        with server.client() as c:
+            for form, count in (('/%d*', 16_000), ('/%d' + '/x' * 2000 + '/*', 256)):
+                for begin in range(0, count, 256):
+                    c.raw(b''.join(c.request('WAIT', path=form % i, rev=10**6)[0]
+                                   for i in range(begin, min(begin + 256, count))))
+            self.ok(c.call('REV'))
+        self.assert_fair(server, probe)
+
     def test_listings_without_end_do_not_keep_others_from_theirs(self):
         server = self.server().start()
         with server.client() as c:
