@@ -60,10 +60,10 @@ void Mesh::Impl::dial(const std::string& address) {
 
 void Mesh::Impl::on_refused(Connection& connection, const Refusal& refusal) {
   if (stopped_) return;
-  Peer* const peer = peer_of(connection);
-  const bool quiet =
-      ordinary(refusal, connection) && (peer == nullptr || refusal.code != RefusalCode::unexpected);
-  if (peer != nullptr) unlink(*peer, connection, true, refusal_name(refusal.code));
+  if (Peer* const peer = peer_of(connection)) {
+    unlink(*peer, connection, true, refusal_name(refusal.code));
+  }
+  const bool quiet = ordinary(refusal, connection);
   if (quiet && connection.dialled() && connection.role() == Role::control) {
     dialler_.failed(connection.address(), now_us());
     return;

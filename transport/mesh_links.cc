@@ -240,6 +240,11 @@ void Mesh::Impl::on_frame(Connection& connection, const FrameReader::Frame& fram
   peer->heard_us = now_us();
   const bool bulk_frame = frame.type == FrameType::part || frame.type == FrameType::relayed_part;
   if (bulk_frame != (peer->bulk == &connection)) {
+    if (pace_.may(now_us())) {
+      logger_.warn("peer_talks_nonsense", {{"peer", peer->identity.to_string()},
+                                           {"address", connection.address()},
+                                           {"why", "a frame on the wrong connection"}});
+    }
     unlink(*peer, connection, true, "a frame on the wrong connection");
     connection.refuse({RefusalCode::unexpected, "a frame on the wrong connection"});
     return;
