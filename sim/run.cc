@@ -18,7 +18,8 @@ namespace {
 constexpr uint64_t kBootUsMax = 60'000'000;
 constexpr uint64_t kWarmUpUs = 500'000;  ///< of work before the first fault
 constexpr uint64_t kThinkUsMax = 40'000;
-constexpr uint64_t kLookUs = 50'000;  ///< between two looks at what was promised
+constexpr uint64_t kLookUs = 50'000;            ///< between two looks at what was promised
+constexpr uint64_t kAnswerBoundUs = 2'500'000;  ///< 2 s of the server, and the ways
 constexpr uint64_t kQuietUsMax = 30'000'000;
 /// A watch asks for event after event: with thousands of them and long ways that takes its time.
 constexpr uint64_t kWatchPatienceUs = 300'000'000;
@@ -155,9 +156,12 @@ void Run::look() {
   }
 }
 
-/// Whom nothing keeps from it says of every request that it was done, refused, or is unknown.
+/// Whom nothing keeps from it says of every request in time that it was done, refused, or is
+/// unknown.
 void Run::judge_silences() {
   for (const Workload::Silence& silence : workload_->take_silences()) {
+    // What waited for a connection may be given up soon after it was sent.
+    if (world_.now_us() < silence.since_us + kAnswerBoundUs) continue;
     for (uint64_t number = 1; number <= world_.size(); ++number) {
       const std::string client = ClusterWorld::client_host(silence.client + 1);
       if (address(number) != silence.server ||
