@@ -180,6 +180,28 @@ void SetBesideWaiters(benchmark::State& state) {
 }
 BENCHMARK(SetBesideWaiters)->Arg(0)->Arg(100'000);
 
+/// Beginning and giving up waits, each for a glob of its own, half of them literal.
+void WaitAndCancel(benchmark::State& state) {
+  auto machine = filled(10, 1);
+  Deaf deaf;
+  std::vector<std::shared_ptr<const Glob>> globs;
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    const std::string path = path_of(i) + (i % 2 == 0 ? "" : "*");
+    globs.push_back(std::make_shared<const Glob>(*Glob::compile(path)));
+  }
+  std::vector<WatchId> ids;
+  for (auto unused : state) {
+    ids.clear();
+    for (const auto& glob : globs) {
+      ids.push_back(machine->watches().wait_event(
+          glob, {.revision = machine->revision() + 1, .sub = 0}, 0, deaf, 0));
+    }
+    for (const WatchId id : ids) machine->watches().cancel(id);
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(WaitAndCancel)->Arg(1000)->Arg(100'000);
+
 /// One event for `waiters` of one glob: registering, matching and telling, each waiter.
 void FanOut(benchmark::State& state) {
   auto machine = filled(10, 1);

@@ -65,7 +65,7 @@ TEST(PrefixTree, FindsWhatMatchesWhileGroupsComeAndGo) {
   Rng rng(5);
   PrefixTree tree;
   std::map<std::string, WatchGroup*> groups;
-  for (int step = 0; step < 20'000; ++step) {
+  for (int step = 0; step < 4'000; ++step) {
     std::string pattern;
     std::string path;
     for (uint64_t i = 0, depth = 1 + rng.below(4); i < depth; ++i) {
@@ -82,7 +82,7 @@ TEST(PrefixTree, FindsWhatMatchesWhileGroupsComeAndGo) {
     }
     std::vector<std::string> expected;
     for (const auto& [each, group] : groups) {
-      if (glob(each)->matches(path)) expected.push_back(each);
+      if (group->matches(path)) expected.push_back(each);
     }
     ASSERT_EQ(found(tree, path), expected) << path << " at step " << step;
     ASSERT_EQ(tree.size(), groups.size());
