@@ -170,6 +170,7 @@ void Replica::on_persisted(Result<uint64_t> tag) {
 void Replica::apply_some(uint64_t began_us) {
   size_t since_look = 0;
   const Index before = machine_->applied();
+  const uint64_t bytes_applied = applied_bytes_;
   while (!installing_ && machine_->applied() < apply_to_) {
     const uint64_t bytes_before = applied_bytes_;
     if (!apply_one(machine_->applied() + 1)) return;
@@ -184,7 +185,9 @@ void Replica::apply_some(uint64_t began_us) {
     }
   }
   if (machine_->applied() == before) return;
-  pace_.applied(clock_.now_us(), machine_->applied() - before, waiting());
+  pace_.applied(clock_.now_us(),
+                {.writes = machine_->applied() - before, .bytes = applied_bytes_ - bytes_applied},
+                waiting());
   if (machine_->applied() > core_.applied()) {
     handle(step(raft::AppliedTo{machine_->applied()}));
   }
@@ -225,7 +228,8 @@ void Replica::submit(const core::BodyView& body, std::string_view principal,
                         .outcome = {.kind = Kind::read_only, .applied = {}, .error = {}}});
     return;
   }
-  if (queue_.size() >= pace_.waiting_max() && principal != core::kSystemPrincipal) {
+  const WriteAmount queued{.writes = queue_.size(), .bytes = queue_.bytes()};
+  if (!pace_.has_place(queued, body_bytes(body)) && principal != core::kSystemPrincipal) {
     PROBE("replica: more was sent than can be done");
     telling_.push_back({.completion = &completion,
                         .cookie = cookie,
@@ -255,27 +259,30 @@ void Replica::submit(const core::BodyView& body, std::string_view principal,
 }
 
 Error Replica::crowded() const {
-  return {Code::busy, std::to_string(waiting()) + " writes (" + std::to_string(proposed_bytes_) +
+  const WriteAmount amount = waiting();
+  return {Code::busy, std::to_string(amount.writes) + " writes (" + std::to_string(amount.bytes) +
                           " bytes) are under way, as many as can be done in time; try again later"};
 }
 
 /// Writes that were submitted here or proposed, and not applied.
-size_t Replica::waiting() const {
-  const size_t proposed =
-      leading() ? static_cast<size_t>(core_.last_index() - machine_->applied()) : 0;
-  return std::max(queue_.size(), proposed);
+WriteAmount Replica::waiting() const {
+  const WriteAmount given = proposed();
+  return {.writes = std::max<uint64_t>(queue_.size(), given.writes),
+          .bytes = std::max<uint64_t>(queue_.bytes(), given.bytes)};
+}
+
+WriteAmount Replica::proposed() const {
+  if (!leading()) return {};
+  return {.writes = core_.last_index() - machine_->applied(), .bytes = proposed_bytes_};
 }
 
 // Decided before anything enters the log: whatever was accepted can always be applied and
 // replicated.
 Result<void> Replica::admit(size_t bytes, bool may_use_reserve) const {
-  if (core_.full() || proposed_bytes_ + bytes > kProposedBytesMax ||
-      core_.last_index() - machine_->applied() >= pace_.waiting_max()) {
-    return fail(crowded());
-  }
+  if (core_.full() || !pace_.has_place(proposed(), bytes)) return fail(crowded());
   if (cluster_full_ && !may_use_reserve) {
     return fail(Code::no_space,
-                "the disks of a majority of the servers are full; deletions are still taken");
+                "no majority of the servers has room on its disk; deletions are still taken");
   }
   return storage_.admit(bytes, may_use_reserve);
 }

@@ -153,7 +153,8 @@ class Replica {
   void ask_reads();
   void on_persisted(Result<uint64_t> tag);
   Error crowded() const;
-  size_t waiting() const;
+  WriteAmount waiting() const;
+  WriteAmount proposed() const;
   void apply_some(uint64_t began_us);
   bool apply_one(Index index);
   void tell();
