@@ -77,6 +77,7 @@ Health Cluster::health() const {
           .full = full_,
           .quarantined = quarantined_,
           .sound = core.trust() == raft::LogTrust::sound,
+          .slow = slow_until_us_ > parts_.clock.now_us(),
           .cluster_version = core::kClusterVersion,
           .digests = {digests_.begin(), digests_.end()}};
 }

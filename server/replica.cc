@@ -215,8 +215,24 @@ bool Replica::apply_one(Index index) {
 
 // --- Writes.
 
+// A follower whose disk hangs might take writes all the same: the others commit what it forwards.
+// But the leader sends no more than its window to whoever acknowledges nothing, and a write behind
+// that would not be heard of here: unknown. How far the window reaches, nobody can tell a client;
+// another server can serve it.
 bool Replica::may_write() const {
-  return !dead_ && core_.forsaken_us(clock_.now_us()) < kReadOnlyAfterUs;
+  return !dead_ && !log_hangs() && core_.forsaken_us(clock_.now_us()) < kReadOnlyAfterUs;
+}
+
+bool Replica::log_hangs() const {
+  return log_since_us_ != 0 && clock_.now_us() - log_since_us_ > kSlowSyncUs;
+}
+
+Error Replica::why_read_only() const {
+  if (!log_hangs()) return {Code::read_only, "no majority of the servers can be reached"};
+  const uint64_t ms = (clock_.now_us() - log_since_us_) / 1'000;
+  return {Code::read_only,
+          "this server has waited " + std::to_string(ms) +
+              " ms for its disk, which is stuck or slow; another server may serve"};
 }
 
 void Replica::submit(const core::BodyView& body, std::string_view principal,
@@ -396,8 +412,8 @@ void Replica::arm_give_up_timer() {
       logger_.warn("writes_unknown",
                    {{"count", queue_.unknown() - before}, {"pending", queue_.size()}});
     }
-    const uint64_t ticket = reads_.fail_old(
-        since, {Code::read_only, "no majority of the servers confirms the read in time"});
+    const Error no_answer{Code::read_only, "no majority of the servers confirms the read in time"};
+    const uint64_t ticket = reads_.fail_old(since, log_hangs() ? why_read_only() : no_answer);
     if (ticket != 0) handle(step(raft::CancelReads{ticket}));
   });
 }

@@ -113,6 +113,7 @@ class Server final : public door::Host,
     if (cluster_ != nullptr) cluster_->replica().forget(completion);
   }
   bool writable() const override;
+  Error why_read_only() const override;
   Identity identity() const override;
   Identity cluster() const override;
   const door::Secrets& secrets() const override { return secrets_; }
