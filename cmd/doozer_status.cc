@@ -123,7 +123,7 @@ std::string print_cluster(const Json& status, const Style& style) {
   out += fmt::format("log       applied {}, committed {}, last {}, behind by {}\n",
                      text(status, "applied_index"), text(status, "commit_index"),
                      text(status, "last_index"), text(status, "lag_entries"));
-  const std::string words = writable ? "taken" : "refused: no majority in reach, or not trusted";
+  const std::string words = writable ? "taken" : "refused: " + text(status, "read_only_why");
   out += fmt::format("writes    {}{}{}\n", !writable && style.colour ? kRed : "", words,
                      !writable && style.colour ? kPlain : "");
   return out;
@@ -167,7 +167,7 @@ std::string print_servers(const Json& status, const Style& style) {
          self ? "this one" : link(server), self ? std::string(kNothing) : round_trip(server),
          duration(server, "silent_ms", 1'000)});
     table.alarming.push_back(state == "unreachable" || state == "quarantined" ||
-                             state == "repairing" || truth(server, "full"));
+                             state == "repairing" || state == "slow disk" || truth(server, "full"));
   }
   return table.rows.empty() ? std::string() : '\n' + print_table(table, style);
 }

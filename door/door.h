@@ -74,8 +74,10 @@ class Host {
   virtual void forget(ReadCompletion& completion) = 0;
   /// False: SET, DEL and NOP are answered READONLY without being submitted.
   virtual bool writable() const = 0;
-  /// True: the server is on its way to its end, which is why it may take no writes.
-  virtual bool stopping() const = 0;
+  /// Why. REQUIRES !writable(), or a write that came to WriteOutcome::Kind::read_only.
+  virtual Error why_read_only() const {
+    return {Code::read_only, "no majority of the servers can be reached"};
+  }
   virtual Identity identity() const = 0;
   virtual Identity cluster() const = 0;
   virtual const Secrets& secrets() const = 0;

@@ -44,7 +44,9 @@ class TestHost final : public Host {
     std::erase_if(reads_, [&](const auto& read) { return read.first == &completion; });
   }
   bool writable() const override { return is_writable; }
-  bool stopping() const override { return is_stopping; }
+  Error why_read_only() const override {
+    return is_stopping ? Error{Code::read_only, "the server is stopping"} : Host::why_read_only();
+  }
   Identity identity() const override { return Identity::from_bytes("0123456789"); }
   Identity cluster() const override { return Identity::from_bytes("abcdefghij"); }
   const Secrets& secrets() const override { return test_secrets; }

@@ -8,11 +8,9 @@
 namespace doozer::door {
 namespace {
 
-Error read_only(const Host& host) {
-  return {Code::read_only,
-          std::string(host.stopping() ? "the server is stopping"
-                                      : "no majority of the servers can be reached") +
-              "; the write was given to no log"};
+Error given_to_no_log(Error why) {
+  why.message += "; the write was given to no log";
+  return why;
 }
 
 }  // namespace
@@ -20,9 +18,7 @@ Error read_only(const Host& host) {
 void DoozerDoor::handle_write(const Reply& reply, const wire::RequestView& request) {
   const auto refuse = [&](const Error& error) { answer_error(reply, error); };
   if (!access_.may_write()) return refuse({Code::permission_denied, {}});
-  if (!host_.writable()) {
-    return refuse(read_only(host_));
-  }
+  if (!host_.writable()) return refuse(given_to_no_log(host_.why_read_only()));
   const bool nop = reply.verb == wire::Verb::nop;
   const std::string_view path = request.path.value_or(std::string_view());
   const std::string_view value = request.value.value_or(std::string_view());
@@ -64,7 +60,9 @@ void DoozerDoor::on_written(uint64_t cookie, const WriteOutcome& outcome) {
         answer(reply, response);
       }
       break;
-    case WriteOutcome::Kind::read_only: answer_error(reply, read_only(host_)); break;
+    case WriteOutcome::Kind::read_only:
+      answer_error(reply, given_to_no_log(host_.why_read_only()));
+      break;
     case WriteOutcome::Kind::refused: answer_error(reply, outcome.error); break;
     case WriteOutcome::Kind::unknown: answer_unknown(reply); break;
   }

@@ -154,6 +154,12 @@ bool Cluster::alone() const {
 bool Cluster::turn_end() {
   const bool again = replica_->turn_end();
   if (trusted_from_ != Index()) mind_quarantine();
+  if (started_ && !alone() && parts_.storage.short_of_space() != full_) {
+    // At once: until the leader knows, this server must store what it proposes.
+    mind_disk();
+    report_health();
+    update_leadable();
+  }
   fetch_->turn_end();
   snapshotter_->turn_end();
   Budget budget(kSliceSteps);

@@ -77,6 +77,7 @@ Health Cluster::health() const {
           .full = full_,
           .quarantined = quarantined_,
           .sound = core.trust() == raft::LogTrust::sound,
+          .slow = slow_until_us_ > parts_.clock.now_us(),
           .cluster_version = core::kClusterVersion,
           .digests = {digests_.begin(), digests_.end()}};
 }
@@ -97,10 +98,19 @@ void Cluster::on_digest(const core::Digests& digests) {
 
 void Cluster::mind_disk() {
   const uint64_t now = parts_.clock.now_us();
+  // A follower proposes nothing: it asks for the least that could come, so that the disk is looked
+  // at each second, by the bulk lane.
+  (void)parts_.storage.admit(0, false);
   const bool full = parts_.storage.short_of_space();
   if (full != full_) {
     full_ = full;
-    if (full) PROBE("cluster: a disk became full");
+    const uint64_t free = parts_.storage.stats().free_bytes;
+    if (full) {
+      PROBE("cluster: a disk became full");
+      logger_.warn("disk_full", {{"free_bytes", free}, {"effect", "deletions only"}});
+    } else {
+      logger_.info("disk_has_room", {{"free_bytes", free}});
+    }
   }
   const uint64_t since = replica_->waiting_for_log_since_us();
   if (since != 0 && now - since > kSlowSyncUs) {
@@ -179,15 +189,27 @@ void Cluster::on_health(const Identity& from, const Health& health) {
   if (!replica_->leading() || health.term > replica_->core().term()) return;
   reports_[from] = {.health = health, .at_us = parts_.clock.now_us()};
   judge_.report(from, health.digests);
+  mind_full_disks();
 }
 
+// Without a majority that is in reach and has room, what a SET makes the others store could not be
+// stored for long. Whoever has not told yet has room: a new leader refuses nothing on suspicion.
 void Cluster::mind_full_disks() {
-  const std::vector<Identity>& voters = replica_->core().configuration().voters;
-  const auto full = std::count_if(voters.begin(), voters.end(), [this](const Identity& voter) {
-    const auto report = reports_.find(voter);
-    return report != reports_.end() && report->second.health.full;
-  });
-  replica_->set_cluster_full(static_cast<size_t>(full) > voters.size() / 2);
+  const raft::Configuration& configuration = replica_->core().configuration();
+  const auto lacks_room = [this](const std::vector<Identity>& voters) {
+    size_t full = 0;
+    size_t with_room = 0;
+    for (const Identity& voter : voters) {
+      const auto report = reports_.find(voter);
+      const bool says_full = report != reports_.end() && report->second.health.full;
+      const bool there = voter == self_ || mesh_->reachable(voter);
+      full += says_full ? 1 : 0;
+      with_room += there && !says_full ? 1 : 0;
+    }
+    return full > 0 && with_room <= voters.size() / 2;
+  };
+  replica_->set_cluster_full(lacks_room(configuration.voters) ||
+                             lacks_room(configuration.old_voters));
 }
 
 void Cluster::judge_digests() {

@@ -26,6 +26,7 @@ constexpr uint8_t kMayUseReserve = 1;
 constexpr uint64_t kFull = 1;
 constexpr uint64_t kQuarantined = 2;
 constexpr uint64_t kSound = 4;
+constexpr uint64_t kSlow = 8;
 
 tl::unexpected<Error> corrupt(std::string_view what, size_t size) {
   return fail(Code::corrupt, "peer message: " + std::string(what) + " of " + std::to_string(size) +
@@ -93,7 +94,7 @@ class Encoder {
     writer_.varint(health.applied.value());
     writer_.varint(static_cast<uint64_t>(health.revision.value()));
     writer_.varint((health.full ? kFull : 0) | (health.quarantined ? kQuarantined : 0) |
-                   (health.sound ? kSound : 0));
+                   (health.sound ? kSound : 0) | (health.slow ? kSlow : 0));
     writer_.varint(health.cluster_version);
     writer_.varint(health.digests.size());
     for (const DigestAt& digest : health.digests) write_digest(writer_, digest);
@@ -175,6 +176,7 @@ Result<PeerMessage> decode_health(ByteReader& reader, size_t size) {
   health.full = (flags & kFull) != 0;
   health.quarantined = (flags & kQuarantined) != 0;
   health.sound = (flags & kSound) != 0;
+  health.slow = (flags & kSlow) != 0;
   health.cluster_version = static_cast<uint32_t>(reader.varint());
   const uint64_t count = reader.varint();
   if (count > kDigestsKept) return corrupt("a health report", size);

@@ -78,6 +78,7 @@ struct Health {
   bool full = false;             ///< its disk takes deletions only
   bool quarantined = false;      ///< its state is not to be trusted
   bool sound = true;             ///< its log is neither doubtful nor repairing
+  bool slow = false;             ///< its log has waited long for the disk, or did a moment ago
   uint32_t cluster_version = 1;  ///< the newest that its build knows
   std::vector<DigestAt> digests;
 };

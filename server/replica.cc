@@ -170,6 +170,7 @@ void Replica::on_persisted(Result<uint64_t> tag) {
 void Replica::apply_some(uint64_t began_us) {
   size_t since_look = 0;
   const Index before = machine_->applied();
+  const uint64_t bytes_applied = applied_bytes_;
   while (!installing_ && machine_->applied() < apply_to_) {
     const uint64_t bytes_before = applied_bytes_;
     if (!apply_one(machine_->applied() + 1)) return;
@@ -184,7 +185,9 @@ void Replica::apply_some(uint64_t began_us) {
     }
   }
   if (machine_->applied() == before) return;
-  pace_.applied(clock_.now_us(), machine_->applied() - before, waiting());
+  pace_.applied(clock_.now_us(),
+                {.writes = machine_->applied() - before, .bytes = applied_bytes_ - bytes_applied},
+                waiting());
   if (machine_->applied() > core_.applied()) {
     handle(step(raft::AppliedTo{machine_->applied()}));
   }
@@ -212,8 +215,24 @@ bool Replica::apply_one(Index index) {
 
 // --- Writes.
 
+// A follower whose disk hangs might take writes all the same: the others commit what it forwards.
+// But the leader sends no more than its window to whoever acknowledges nothing, and a write behind
+// that would not be heard of here: unknown. How far the window reaches, nobody can tell a client;
+// another server can serve it.
 bool Replica::may_write() const {
-  return !dead_ && core_.forsaken_us(clock_.now_us()) < kReadOnlyAfterUs;
+  return !dead_ && !log_hangs() && core_.forsaken_us(clock_.now_us()) < kReadOnlyAfterUs;
+}
+
+bool Replica::log_hangs() const {
+  return log_since_us_ != 0 && clock_.now_us() - log_since_us_ > kSlowSyncUs;
+}
+
+Error Replica::why_read_only() const {
+  if (!log_hangs()) return {Code::read_only, "no majority of the servers can be reached"};
+  const uint64_t ms = (clock_.now_us() - log_since_us_) / 1'000;
+  return {Code::read_only,
+          "this server has waited " + std::to_string(ms) +
+              " ms for its disk, which is stuck or slow; another server may serve"};
 }
 
 void Replica::submit(const core::BodyView& body, std::string_view principal,
@@ -225,7 +244,8 @@ void Replica::submit(const core::BodyView& body, std::string_view principal,
                         .outcome = {.kind = Kind::read_only, .applied = {}, .error = {}}});
     return;
   }
-  if (queue_.size() >= pace_.waiting_max() && principal != core::kSystemPrincipal) {
+  const WriteAmount queued{.writes = queue_.size(), .bytes = queue_.bytes()};
+  if (!pace_.has_place(queued, body_bytes(body)) && principal != core::kSystemPrincipal) {
     PROBE("replica: more was sent than can be done");
     telling_.push_back({.completion = &completion,
                         .cookie = cookie,
@@ -255,27 +275,30 @@ void Replica::submit(const core::BodyView& body, std::string_view principal,
 }
 
 Error Replica::crowded() const {
-  return {Code::busy, std::to_string(waiting()) + " writes (" + std::to_string(proposed_bytes_) +
+  const WriteAmount amount = waiting();
+  return {Code::busy, std::to_string(amount.writes) + " writes (" + std::to_string(amount.bytes) +
                           " bytes) are under way, as many as can be done in time; try again later"};
 }
 
 /// Writes that were submitted here or proposed, and not applied.
-size_t Replica::waiting() const {
-  const size_t proposed =
-      leading() ? static_cast<size_t>(core_.last_index() - machine_->applied()) : 0;
-  return std::max(queue_.size(), proposed);
+WriteAmount Replica::waiting() const {
+  const WriteAmount given = proposed();
+  return {.writes = std::max<uint64_t>(queue_.size(), given.writes),
+          .bytes = std::max<uint64_t>(queue_.bytes(), given.bytes)};
+}
+
+WriteAmount Replica::proposed() const {
+  if (!leading()) return {};
+  return {.writes = core_.last_index() - machine_->applied(), .bytes = proposed_bytes_};
 }
 
 // Decided before anything enters the log: whatever was accepted can always be applied and
 // replicated.
 Result<void> Replica::admit(size_t bytes, bool may_use_reserve) const {
-  if (core_.full() || proposed_bytes_ + bytes > kProposedBytesMax ||
-      core_.last_index() - machine_->applied() >= pace_.waiting_max()) {
-    return fail(crowded());
-  }
+  if (core_.full() || !pace_.has_place(proposed(), bytes)) return fail(crowded());
   if (cluster_full_ && !may_use_reserve) {
     return fail(Code::no_space,
-                "the disks of a majority of the servers are full; deletions are still taken");
+                "no majority of the servers has room on its disk; deletions are still taken");
   }
   return storage_.admit(bytes, may_use_reserve);
 }
@@ -389,8 +412,8 @@ void Replica::arm_give_up_timer() {
       logger_.warn("writes_unknown",
                    {{"count", queue_.unknown() - before}, {"pending", queue_.size()}});
     }
-    const uint64_t ticket = reads_.fail_old(
-        since, {Code::read_only, "no majority of the servers confirms the read in time"});
+    const Error no_answer{Code::read_only, "no majority of the servers confirms the read in time"};
+    const uint64_t ticket = reads_.fail_old(since, log_hangs() ? why_read_only() : no_answer);
     if (ticket != 0) handle(step(raft::CancelReads{ticket}));
   });
 }

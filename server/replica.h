@@ -115,8 +115,13 @@ class Replica {
   void give_up_all(const Error& why);
 
   bool leading() const { return core_.role() == raft::Role::leader; }
-  /// False: for kReadOnlyAfterUs no majority has followed a leader that this server knows of.
+  /// False: for kReadOnlyAfterUs no majority has followed a leader that this server knows of, or
+  /// the log hangs.
   bool may_write() const;
+  /// The log has owed an answer for more than kSlowSyncUs.
+  bool log_hangs() const;
+  /// REQUIRES !may_write().
+  Error why_read_only() const;
   /// No write is on its way.
   bool idle() const { return queue_.empty() && telling_.empty(); }
   const raft::Core& core() const { return core_; }
@@ -125,7 +130,7 @@ class Replica {
   /// Frees, in slices, machines that were replaced or given here. True if work remains.
   bool release(Budget& budget);
   void discard(std::unique_ptr<core::Machine> machine) { released_.push_back(std::move(machine)); }
-  /// A majority of the members has no room: only deletions are taken.
+  /// No majority of the members has room: only deletions are taken.
   void set_cluster_full(bool full) { cluster_full_ = full; }
   /// Term of the entry that the machine applied last, and the configuration in force there.
   Term applied_term() const { return applied_term_; }
@@ -153,7 +158,8 @@ class Replica {
   void ask_reads();
   void on_persisted(Result<uint64_t> tag);
   Error crowded() const;
-  size_t waiting() const;
+  WriteAmount waiting() const;
+  WriteAmount proposed() const;
   void apply_some(uint64_t began_us);
   bool apply_one(Index index);
   void tell();

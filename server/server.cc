@@ -328,6 +328,14 @@ bool Server::writable() const {
          (phase_ == Phase::serving || phase_ == Phase::stopping);
 }
 
+Error Server::why_read_only() const {
+  if (cluster_ != nullptr && !cluster_->trusted()) {
+    return {Code::read_only, "this server's state differed from that of a majority"};
+  }
+  if (phase_ >= Phase::stopping) return {Code::read_only, "the server is stopping"};
+  return cluster_ == nullptr ? door::Host::why_read_only() : cluster_->replica().why_read_only();
+}
+
 void Server::on_machine_leaving() {
   PROBE("server: clients were cut for another state");
   connections_->suspend();

@@ -116,7 +116,7 @@ class Server final : public door::Host,
     if (cluster_ != nullptr) cluster_->replica().forget(completion);
   }
   bool writable() const override;
-  bool stopping() const override { return phase_ >= Phase::stopping; }
+  Error why_read_only() const override;
   Identity identity() const override;
   Identity cluster() const override;
   const door::Secrets& secrets() const override { return secrets_; }

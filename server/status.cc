@@ -71,6 +71,7 @@ std::string_view state_name(const Cluster::ServerStatus& server, const raft::Cor
   if (server.health && server.health->quarantined) return "quarantined";
   if (server.health && !server.health->sound) return "repairing";
   if (server.fact.identity == core.leader()) return "leader";
+  if (server.health && server.health->slow) return "slow disk";
   if (!server.voter) return "standby";
   return server.self ? role_name(core.role()) : "follower";
 }
@@ -217,6 +218,7 @@ std::string Server::make_status() {
       {"commit_index", core.commit().value()},
       {"last_index", core.last_index().value()},
       {"writable", writable()},
+      {"read_only_why", writable() ? std::string() : why_read_only().message},
       {"uptime_ms", (now - started_us_) / 1000},
   };
   status["trusted"] = cluster_->trusted();

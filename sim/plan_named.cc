@@ -95,7 +95,9 @@ constexpr Named kPlans[] = {
      "history 200\nsnapshot 30000\nretain 20\nat 500ms for 4s kill s3\n"
      "at 4500ms for 6s flap s3 <> servers 150ms\nat 4500ms for 6s slow s3 <> servers 60000\n"},
     {"overload", nullptr, "at 1s burst leader 5000\nat 3s burst s2 5000\nat 5s burst s3 5000\n"},
-    {"full-disks", nullptr, "at 1s for 4s full s1 100000\nat 6s for 4s full servers 100000\n"},
+    {"full-disks", nullptr,
+     "at 500ms for 3500ms full s1 100000\nat 4500ms for 4s full s2 0\nat 4500ms for 4s full s3 0\n"
+     "at 9s for 3s full servers 100000\n"},
 };
 
 }  // namespace

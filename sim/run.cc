@@ -7,6 +7,7 @@
 #include "sim/checkers/judge.h"
 #include "sim/cluster_world.h"
 #include "sim/facts.h"
+#include "sim/full_watch.h"
 #include "sim/liveness.h"
 #include "sim/nemesis.h"
 #include "sim/replica_watch.h"
@@ -90,6 +91,7 @@ class Run {
   ClusterWorld world_;
   Nemesis nemesis_;
   ReplicaWatch replicas_{world_, history_};
+  FullWatch full_{world_};
   std::unique_ptr<Workload> workload_;
   std::unique_ptr<Liveness> liveness_;
   WorkloadStatistics told_;
@@ -148,6 +150,7 @@ void Run::look() {
   for (const std::string& broken : replicas_.take_complaints()) fail(broken);
   if (const std::string broken = liveness_->judge(); !broken.empty()) fail(broken);
   judge_silences();
+  if (const std::string broken = full_.judge(); !broken.empty()) fail(broken);
   const uint64_t leader = leader_of(world_);
   if (leader != told_leader_) {
     timeline_.say(world_.now_us(), "plan",

@@ -1,10 +1,10 @@
 # Whole plans: worlds, what is done to them, what is promised of them.
 if(TARGET doozer_sim_workload)
   doozer_room(sim_run
-    SOURCES cluster_world.cc facts.cc host.cc liveness.cc nemesis.cc plan.cc plan_parse.cc
+    SOURCES cluster_world.cc facts.cc full_watch.cc host.cc liveness.cc nemesis.cc plan.cc plan_parse.cc
             plan_draw.cc plan_named.cc replica_watch.cc run.cc shrink.cc timeline.cc
     DEPS sim_workload sim_server sim_checkers server core wire env base)
-  doozer_tests(sim_run SOURCES log_in_doubt_test.cc majority_gone_test.cc plan_test.cc quarantine_test.cc run_test.cc status_test.cc DEPS sim_run)
+  doozer_tests(sim_run SOURCES full_disks_test.cc log_in_doubt_test.cc majority_gone_test.cc plan_test.cc quarantine_test.cc run_test.cc status_test.cc DEPS sim_run)
   add_executable(doozer_sim_program doozer_sim.cc doozer_sim_batch.cc)
   set_target_properties(doozer_sim_program PROPERTIES OUTPUT_NAME doozer-sim)
   target_link_libraries(doozer_sim_program PRIVATE doozer_flags doozer_sim_run)

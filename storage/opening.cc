@@ -202,6 +202,18 @@ Result<Opened> examine(env::Disk& disk) {
   return opened;
 }
 
+/// On a disk that somebody filled up to the last byte a start takes what it needs from the ballast.
+/// Errors: io_error.
+Result<void> find_room(env::Disk& disk, const StorageOptions& options, const Opened& opened) {
+  TRY(cut_ballast(disk, ballast_bytes(options)));
+  TRY_ASSIGN(const Space space, look_at_space(disk));
+  const uint64_t needed = align_sector(opened.scan.tail.batch.size()) + kSegmentBytesMin;
+  if (space.free_bytes >= needed || space.ballast_bytes == 0) return {};
+  PROBE("ballast: a start takes of it");
+  const uint64_t lacking = needed - space.free_bytes;
+  return cut_ballast(disk, space.ballast_bytes > lacking ? space.ballast_bytes - lacking : 0);
+}
+
 /// Everything that writes.
 Result<void> make_durable(env::Disk& disk, const StorageOptions& options, Opened& opened) {
   const Recovered& recovered = opened.recovered;
@@ -211,6 +223,7 @@ Result<void> make_durable(env::Disk& disk, const StorageOptions& options, Opened
   }
   TRY(remove_unbegun(disk, opened.scan));
   for (const std::string& path : opened.snapshots.garbage) TRY(disk.remove(path));
+  TRY(find_room(disk, options, opened));
   TRY(write_incarnation(disk, recovered.incarnation));
   TRY(note_repair(disk, opened));
   TRY(rebuild_tail(disk,
@@ -224,7 +237,7 @@ Result<void> make_durable(env::Disk& disk, const StorageOptions& options, Opened
   TRY_ASSIGN(opened.file, disk.open(segment_path(opened.scan.segments.back().number),
                                     env::OpenMode::read_write));
   TRY(retain(disk, options, opened));
-  TRY_ASSIGN(opened.free_bytes, disk.free_bytes());
+  TRY_ASSIGN(opened.space, look_at_space(disk));
   return {};
 }
 
@@ -256,7 +269,12 @@ Result<Opened> open_directory(env::Disk& disk, const Logger& logger,
                                    {"reached", opened.recovered.doubtful_to},
                                    {"vote_lost", opened.note->vote_lost}});
   }
-  TRY(make_durable(disk, options, opened));
+  auto made = make_durable(disk, options, opened);
+  if (!made && made.error().code == Code::no_space) {
+    return fail(with_context(std::move(made).error(),
+                             "the disk is too full to start, make some hundred KiB of room"));
+  }
+  TRY(made);
   return opened;
 }
 

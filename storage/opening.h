@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "env/disk.h"
+#include "storage/ballast.h"
 #include "storage/evidence.h"
 #include "storage/repair_file.h"
 #include "storage/snapshots.h"
@@ -26,7 +27,7 @@ struct Opened {
   std::optional<Index> publish;      ///< a received snapshot that the log stands behind already
   std::unique_ptr<env::File> file;   ///< the segment to be written
   std::vector<raft::Entry> retained;
-  uint64_t free_bytes = 0;
+  Space space;
 };
 
 /// Errors: those of Storage::open().

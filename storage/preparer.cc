@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/probe.h"
+#include "storage/ballast.h"
 #include "storage/wal_format.h"
 
 namespace doozer::storage {
@@ -15,7 +16,12 @@ std::string temporary_path(uint64_t number) { return segment_path(number) + ".tm
 
 /// Lowers request.bytes to what there is room for.
 Result<std::unique_ptr<env::File>> create_file(env::Disk& disk, Preparer::Request& request) {
-  TRY_ASSIGN(const uint64_t free, disk.free_bytes());
+  TRY_ASSIGN(uint64_t free, disk.free_bytes());
+  if (free < request.bytes_min + request.keep_free && request.ballast_left) {
+    PROBE("wal: a segment out of the ballast");
+    TRY(cut_ballast(disk, *request.ballast_left));
+    TRY_ASSIGN(free, disk.free_bytes());
+  }
   if (free < request.bytes_min + request.keep_free) {
     return fail(Code::no_space, "cannot prepare a log segment of " +
                                     std::to_string(request.bytes_min) +

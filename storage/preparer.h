@@ -22,6 +22,7 @@ class Preparer {
     uint64_t bytes = 0;
     uint64_t bytes_min = 0;  ///< make it that small if there is no room for more
     uint64_t keep_free = 0;  ///< answer no_space rather than leave less than this on the disk
+    std::optional<uint64_t> ballast_left = {};  ///< cut the ballast to this before answering so
   };
   /// REQUIRES !running() and !ready(). `done` hears success or the first error (no_space,
   /// io_error), after which no file is left behind.

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/probe.h"
+#include "storage/ballast.h"
 #include "storage/storage_fixture.h"
 
 namespace doozer::storage {
@@ -260,6 +261,124 @@ TEST_F(SpaceTest, APreparationThatFailsOtherwiseIsTriedAgain) {
   EXPECT_EQ(failures, 5);
   EXPECT_EQ(storage().pending_bytes(), 0U);
   EXPECT_FALSE(process_->error().has_value());
+}
+
+TEST_F(SpaceTest, WhoOnlyAsksNowAndThenHearsOfADiskThatOthersFilled) {
+  disk_.leave_free(0);
+  for (int i = 0; i < 15; ++i) {
+    (void)storage().admit(0, false);
+    process_->run_for(100'000);
+  }
+  EXPECT_TRUE(storage().short_of_space());
+  disk_.leave_free(4 * kMiB);
+  process_->run_for(1'500'000);
+  EXPECT_FALSE(storage().short_of_space());
+}
+
+TEST_F(SpaceTest, ThatNothingWouldFitDoesNotEndTheShortageOfALargeEntry) {
+  disk_.leave_free(kSmall.disk_reserve_bytes + 10 * kKiB);
+  let_it_look();
+  ASSERT_FALSE(storage().admit(500'000, false));
+  EXPECT_TRUE(storage().admit(0, false));
+  EXPECT_TRUE(storage().short_of_space());
+}
+
+constexpr StorageOptions kWithBallast{.segment_bytes = 256 * kKiB, .disk_reserve_bytes = kMiB};
+constexpr uint64_t kBallast = 256 * kKiB;
+
+class BallastTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    begin();
+    ASSERT_TRUE(process_->create());
+    ASSERT_TRUE(process_->open());
+    ASSERT_TRUE(process_->put("x"));
+    look();
+    ASSERT_EQ(ballast(), kBallast);
+  }
+  void begin() { process_ = std::make_unique<Process>(disk_, kWithBallast); }
+  void look() {
+    process_->run_for(1'500'000);
+    (void)process_->storage().admit(0, false);
+    process_->run_for(1'500'000);
+  }
+  /// 0: there is none.
+  uint64_t ballast() {
+    const auto space = look_at_space(disk_);
+    return space ? space->ballast_bytes : 0;
+  }
+  /// What a leader decided is written as long as there is room; how many bytes that were.
+  uint64_t write_all_that_fits() {
+    uint64_t bytes = 0;
+    while (bytes < 10 * kMiB) {
+      process_->add(std::string(kValueBytes, 'd'));
+      process_->flush();
+      process_->run_for(3'000'000);
+      if (process_->storage().pending_bytes() != 0) return bytes;
+      bytes += kValueBytes;
+    }
+    return bytes;
+  }
+
+  sim::SimDisk disk_;
+  std::unique_ptr<Process> process_;
+};
+
+TEST_F(BallastTest, OnADiskThatOthersFilledItBecomesASegmentAndThenAStart) {
+  disk_.leave_free(0);
+  look();
+  const uint64_t prepared = 2 * kWithBallast.segment_bytes;
+  const uint64_t written = write_all_that_fits();
+  EXPECT_GT(written, kWithBallast.segment_bytes);
+  EXPECT_LT(written, prepared + kBallast);
+  EXPECT_EQ(ballast(), kBallast / 2) << "the rest is for a start";
+  EXPECT_FALSE(process_->error().has_value());
+
+  // Of a ballast as large as usual some dozen starts are made, of this one two.
+  for (int start = 0; start < 2; ++start) {
+    process_.reset();
+    disk_.leave_free(0);
+    begin();
+    const auto opened = process_->open();
+    ASSERT_TRUE(opened) << start << ": " << opened.error().message;
+    EXPECT_EQ(process_->entries()->back().payload, std::string(kValueBytes, 'd'));
+    look();
+    EXPECT_TRUE(process_->storage().short_of_space());
+  }
+
+  disk_.leave_free(8 * kMiB);
+  look();
+  EXPECT_EQ(ballast(), kBallast);
+  EXPECT_FALSE(process_->storage().short_of_space());
+  EXPECT_TRUE(process_->storage().admit(kValueBytes, false));
+}
+
+TEST_F(BallastTest, ItIsPartOfTheReserve) {
+  const uint64_t kept = kWithBallast.disk_reserve_bytes - kBallast;
+  disk_.leave_free(kept + 8 * kKiB);
+  look();
+  EXPECT_TRUE(process_->storage().admit(100, false));
+  disk_.leave_free(kept - 8 * kKiB);
+  look();
+  EXPECT_FALSE(process_->storage().admit(100, false));
+}
+
+TEST_F(BallastTest, WithoutAnyRoomAStartSaysWhatToDo) {
+  disk_.leave_free(0);
+  look();
+  write_all_that_fits();
+  process_.reset();
+  ASSERT_TRUE(cut_ballast(disk_, 0));
+  disk_.leave_free(0);
+  begin();
+  const auto opened = process_->open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::no_space);
+  EXPECT_EQ(opened.error().message.rfind("the disk is too full to start", 0), 0U)
+      << opened.error().message;
+  disk_.leave_free(kMiB);
+  begin();
+  EXPECT_TRUE(process_->open());
 }
 
 }  // namespace

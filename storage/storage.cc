@@ -71,6 +71,9 @@ class FileStorage final : public Storage {
 
   Result<void> judge(size_t bytes, bool reserve_ok) const;
   void was_admitted();
+  void mind_space();
+  /// What of the disk is not for SETs, besides the ballast.
+  uint64_t kept_bytes() const;
 
   /// What admit() refused last, as long as it would do so again.
   struct Refused {
@@ -125,7 +128,7 @@ FileStorage::FileStorage(env::Disk& disk, env::Lanes& lanes, env::Clock& clock,
       retained_(std::move(opened.retained)),
       writer_({.disk = disk, .lanes = lanes, .clock = clock, .logger = logger_},
               writer_start(options, opened), std::move(opened.file)),
-      space_(disk, lanes, clock, opened.free_bytes),
+      space_(disk, lanes, clock, opened.space),
       repairing_(recovered_.repair.has_value()) {
   for (const FoundSnapshot& snapshot : opened.snapshots.good) {
     snapshots_.push_back(snapshot.header);
@@ -135,12 +138,7 @@ FileStorage::FileStorage(env::Disk& disk, env::Lanes& lanes, env::Clock& clock,
   set_snapshot_estimate(snapshot_bytes_.empty() ? 0 : snapshot_bytes_.back());
   writer_.on_progress([this] { run_durable(); });
   writer_.on_space_change([this] { space_.refresh(); });
-  space_.on_refresh([this] {
-    if (refused_ && judge(refused_->bytes, refused_->reserve_ok)) was_admitted();
-    const uint64_t wanted =
-        writer_.smallest_segment() + options_.disk_reserve_bytes + snapshot_room_;
-    if (writer_.preparing_failed() && space_.free_bytes() >= wanted) writer_.retry_preparing();
-  });
+  space_.on_refresh([this] { mind_space(); });
 }
 
 Result<void> FileStorage::replay(Index first, Index last,
@@ -168,7 +166,30 @@ void FileStorage::settle_doubt() {
 
 void FileStorage::set_snapshot_estimate(uint64_t bytes) {
   snapshot_room_ = room_for_snapshot(bytes);
-  writer_.set_keep_free(options_.disk_reserve_bytes + snapshot_room_);
+  writer_.set_keep_free(kept_bytes());
+}
+
+uint64_t FileStorage::kept_bytes() const {
+  const uint64_t reserve = options_.disk_reserve_bytes;
+  return reserve - std::min(space_.ballast_bytes(), reserve) + snapshot_room_;
+}
+
+/// Whether or not anybody asks: a follower proposes nothing, and its disk is full all the same.
+void FileStorage::mind_space() {
+  writer_.set_keep_free(kept_bytes());
+  const Refused refused = refused_.value_or(Refused{});
+  if (judge(refused.bytes, refused.reserve_ok)) {
+    if (refused_) was_admitted();
+  } else if (!refused_) {
+    refused_ = refused;
+    space_.watch(true);
+  }
+  const uint64_t free = space_.free_bytes();
+  if (writer_.preparing_failed() && free >= writer_.smallest_segment() + kept_bytes()) {
+    writer_.retry_preparing();
+  }
+  const uint64_t ballast = ballast_bytes(options_);
+  if (space_.ballast_bytes() < ballast && free >= kept_bytes()) space_.restore_ballast(ballast);
 }
 
 Result<void> FileStorage::admit(size_t bytes, bool reserve_ok) {
@@ -178,7 +199,7 @@ Result<void> FileStorage::admit(size_t bytes, bool reserve_ok) {
   if (!judged) {
     refused_ = Refused{.bytes = bytes, .reserve_ok = reserve_ok};
     space_.watch(true);
-  } else if (refused_ && (!reserve_ok || refused_->reserve_ok)) {
+  } else if (refused_ && bytes >= refused_->bytes && (!reserve_ok || refused_->reserve_ok)) {
     was_admitted();
   }
   return judged;
@@ -200,10 +221,13 @@ Result<void> FileStorage::judge(size_t bytes, bool reserve_ok) const {
   };
   if (reserve_ok) {
     const uint64_t small_segment = writer_.pending_bytes() + cost + kSegmentBytesMin;
-    if (room < cost && free < small_segment) return refuse(small_segment, "the log");
+    const uint64_t for_starts = ballast_bytes(options_) / 2;
+    const uint64_t ballast = space_.ballast_bytes();
+    const uint64_t last = free + (ballast > for_starts ? ballast - for_starts : 0);
+    if (room < cost && last < small_segment) return refuse(small_segment, "the log");
     return {};
   }
-  const uint64_t kept = options_.disk_reserve_bytes + snapshot_room_;
+  const uint64_t kept = kept_bytes();
   // What goes into a prepared segment takes nothing of what is free.
   const uint64_t growth = writer_.beyond_prepared(cost);
   if (free < kept + growth) {

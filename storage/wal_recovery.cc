@@ -91,9 +91,10 @@ Result<void> rebuild_tail(env::Disk& disk, const NewSegment& wanted, LogScan& sc
                         .batch = tail.batch,
                         .last_index = scan.shape.last_index()};
   auto written = write_whole_segment(disk, segment);
-  if (!written && written.error().code == Code::no_space) {
+  for (const uint64_t bytes : {align_sector(needed + kSegmentBytesMin / 2), needed}) {
+    if (written || written.error().code != Code::no_space) break;
     PROBE("wal: recovery on a full disk");
-    segment.header.file_bytes = align_sector(needed + kSegmentBytesMin / 2);
+    segment.header.file_bytes = bytes;
     written = write_whole_segment(disk, segment);
   }
   TRY(std::move(written));

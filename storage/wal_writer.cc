@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/probe.h"
+#include "storage/ballast.h"
 #include "storage/wal_flight.h"
 
 namespace doozer::storage {
@@ -384,8 +385,9 @@ uint64_t WalWriter::smallest_segment() const {
 
 void WalWriter::prepare(uint64_t bytes, uint64_t bytes_min, uint64_t keep_free) {
   const bool last_resort = keep_free == 0 && preparing_failed_;
-  const Preparer::Request request{
+  Preparer::Request request{
       .number = ++number_max_, .bytes = bytes, .bytes_min = bytes_min, .keep_free = keep_free};
+  if (last_resort) request.ballast_left = ballast_bytes(options_) / 2;
   preparer_.start(request, [this, last_resort](Result<void> result) {
     if (!result) {
       preparing_failed_ = true;
