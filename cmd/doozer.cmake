@@ -16,7 +16,7 @@ doozer_tests(cli
           ${CMAKE_CURRENT_LIST_DIR}/doozer_texts_test.cc
   DEPS cli client)
 doozer_tests(cli_output SOURCES ${CMAKE_CURRENT_LIST_DIR}/doozer_output_test.cc
-  DEPS cli_commands cli client)
+  DEPS cli_commands cli facade client)
 if(TARGET cli_test)
   target_compile_definitions(cli_test PRIVATE DOOZER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 endif()

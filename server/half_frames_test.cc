@@ -34,13 +34,13 @@ TEST(HalfFrames, StrangersGoBeforeTheTrustedHoweverLittleTheyHold) {
 TEST(HalfFrames, TheAddressThatHoldsTheMostGoesFirstUntilItHoldsLess) {
   HalfFrames half;
   half.note(1, "10.0.0.1", kTrusted, 500);
-  for (const uint64_t id : {2, 3, 4}) half.note(id, "10.0.0.2", kTrusted, 300);
+  for (const uint64_t id : {2U, 3U, 4U}) half.note(id, "10.0.0.2", kTrusted, 300);
   EXPECT_EQ(order_of(half), (std::vector<uint64_t>{2, 3, 1, 4}));
 }
 
 TEST(HalfFrames, OfOneAddressWhoWasSilentForTheLongest) {
   HalfFrames half;
-  for (const uint64_t id : {1, 2, 3}) half.note(id, "10.0.0.1", kTrusted, 100);
+  for (const uint64_t id : {1U, 2U, 3U}) half.note(id, "10.0.0.1", kTrusted, 100);
   half.note(1, "10.0.0.1", kTrusted, 100);
   half.note(2, "10.0.0.1", kTrusted, 900);
   EXPECT_EQ(half.bytes(), 1'100U);
