@@ -307,6 +307,13 @@ TEST(Election, OwnAbsenceIsNotCountedAsNobodysLeading) {
   const uint64_t heard = two.now_us();
   EXPECT_EQ(two.core().forsaken_us(heard + 300'000), 300'000U);
   EXPECT_EQ(two.core().forsaken_us(heard + 60'000'000), 0U);
+  // Who has no vote waits for no time-out, and is told nothing by its silence.
+  Member standby(options_of(4, voters_to(3)));
+  standby.hear(1, append_after(1, 1, 1, {}));
+  const uint64_t last = standby.now_us();
+  standby.tick_next();
+  ASSERT_TRUE(standby.core().leader().none());
+  EXPECT_EQ(standby.core().forsaken_us(last + 5'000'000), 5'000'000U);
   // A cluster of one is always followed by its majority.
   Member alone(options_of(1, voters_to(1)));
   alone.tick();

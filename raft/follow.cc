@@ -69,9 +69,10 @@ void Core::hear_of_quorum(const LeaderHead& head) {
 
 uint64_t Core::forsaken_us(uint64_t now_us) const {
   if (role_ == Role::leader && peers_.empty()) return 0;
-  // There is a tick for each election timeout: without one, it was this server that was away.
-  const bool ran = now_us <= now_us_ + kElectionTimeoutMaxUs + kStallUs;
-  return (ran ? now_us : now_us_) - followed_us_;
+  // If a tick was due and did not come, it was this server that was away.
+  const uint64_t due = next_deadline();
+  const bool ran = due == 0 || now_us <= std::max(due, now_us_) + kStallUs;
+  return std::max(ran ? now_us : now_us_, followed_us_) - followed_us_;
 }
 
 /// False if the message is not our leader's: of a term that is over (it is told so, and steps

@@ -104,7 +104,8 @@ void Cluster::add_registered(std::vector<transport::KnownPeer>& known) const {
     const auto found = std::find_if(known.begin(), known.end(),
                                     [&](const auto& peer) { return peer.identity == voter; });
     if (found == known.end()) {
-      known.push_back({voter, member->address, member->incarnation});
+      // In front: there may be more of those that were standbys once than the mesh keeps.
+      known.insert(known.begin(), {voter, member->address, member->incarnation});
     } else {
       found->incarnation = std::max(found->incarnation, member->incarnation);
     }
@@ -154,7 +155,7 @@ bool Cluster::alone() const {
 bool Cluster::turn_end() {
   const bool again = replica_->turn_end();
   if (trusted_from_ != Index()) mind_quarantine();
-  if (started_ && !alone() && parts_.storage.short_of_space() != full_) {
+  if (started_ && (!alone() || full_) && parts_.storage.short_of_space() != full_) {
     // At once: until the leader knows, this server must store what it proposes.
     mind_disk();
     report_health();

@@ -38,15 +38,16 @@ void Cluster::care() {
   const uint64_t now = parts_.clock.now_us();
   if (cared_us_ != 0 && now - cared_us_ > kOwnStallUs) PROBE("cluster: its own loop was stalled");
   cared_us_ = now;
-  if (!alone()) mind_disk();
+  if (!alone() || full_) mind_disk();
   mind_quarantine();
   mind_leader();
   report_health();
   register_self();
   if (replica_->leading()) lead();
   update_leadable();
-  // A cluster of one that nobody joins sleeps: its disk tells of itself by refusing.
-  if (!alone() || registering_) arm_care();
+  // A cluster of one that nobody joins sleeps: its disk tells of itself by refusing. But what was
+  // told as full while there were others has to end.
+  if (!alone() || registering_ || full_) arm_care();
 }
 
 void Cluster::on_cluster_changed() {

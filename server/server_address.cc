@@ -5,6 +5,7 @@
 #include "server/config_address.h"
 #include "server/known_peers.h"
 #include "server/server.h"
+#include "transport/hello.h"
 
 namespace doozer::server {
 
@@ -18,7 +19,10 @@ void Server::choose_advertised() {
   std::vector<std::string> others = config.attach;
   // A file that does not read is told of by whoever needs more of it.
   if (const auto known = read_known_peers(world_.disk)) {
-    for (const transport::KnownPeer& peer : *known) others.push_back(peer.address);
+    for (const transport::KnownPeer& peer : *known) {
+      // Where a machine had no network yet, others may have been told of this one only.
+      if (!transport::is_loopback(peer.address)) others.push_back(peer.address);
+    }
   }
   const bool ipv4_only = !bound.starts_with('[');
   advertised_ = options_.own_host(std::move(others), ipv4_only) + bound.substr(bound.rfind(':'));

@@ -177,6 +177,7 @@ void Mesh::Impl::tick() {
 // us they should hear at once.
 void Mesh::Impl::note_rest(uint64_t us, uint64_t now) {
   for (const auto& [id, peer] : peers_.all()) {
+    if (peer->rival_since_us != 0) peer->rival_since_us = std::min(peer->rival_since_us + us, now);
     if (peer->control == nullptr) continue;
     if (us > kBeatUs / 2) peer->answer_next = true;
     peer->health.away(us, now);

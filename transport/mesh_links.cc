@@ -119,8 +119,11 @@ void Mesh::Impl::reject(Connection& connection, const Refusal& refusal) {
   }
   connection.refuse(refusal);
   if (refusal.code == RefusalCode::copied && theirs.identity != self_.identity) {
-    // Neither claimant is to be believed.
     Peer* const peer = peers_.find(theirs.identity);
+    // An earlier life beside a later one that was believed: a process that did not hear that it was
+    // replaced. It goes, the later one stays.
+    if (theirs.incarnation < peer->incarnation) return;
+    // Neither claimant is to be believed.
     for (Connection* other : {peer->bulk, peer->control}) {
       if (other == nullptr) continue;
       unlink(*peer, *other, true, "two servers claim its identity");

@@ -176,6 +176,20 @@ TEST_F(MeshTrust, ALifeAgainstOneOfTheSameStartThatIsOverIsADiskThatWasSetBack) 
   EXPECT_NE(node(2).fatal[0].message.find("rolled back"), std::string::npos);
 }
 
+TEST_F(MeshTrust, AnEarlierLifeThatDidNotHearOfItsSuccessorGoesAlone) {
+  start_all(2);
+  start(2, options(2, 5));
+  ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
+  MeshOptions earlier = options(2, 4);
+  earlier.advertise = address(3);
+  nodes_[3] = std::make_unique<Node>(*network_, hurts_, now(), earlier, host(3));
+  ASSERT_TRUE(run_until([&] { return !node(3).fatal.empty(); }, 2'000'000));
+  EXPECT_EQ(node(3).rolled_backs, 0);
+  run_for(1'000'000);
+  EXPECT_TRUE(node(2).fatal.empty());
+  EXPECT_TRUE(connected(3));
+}
+
 TEST_F(MeshTrust, ACopyThatStartedOnceMoreIsNotBelievedBesideTheOriginal) {
   start_all(3);
   ASSERT_TRUE(run_until([&] { return connected(3); }, 500'000));
