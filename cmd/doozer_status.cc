@@ -123,7 +123,10 @@ std::string print_cluster(const Json& status, const Style& style) {
   out += fmt::format("log       applied {}, committed {}, last {}, behind by {}\n",
                      text(status, "applied_index"), text(status, "commit_index"),
                      text(status, "last_index"), text(status, "lag_entries"));
-  const std::string words = writable ? "taken" : "refused: " + text(status, "read_only_why");
+  const std::string why = text(status, "read_only_why");
+  const std::string words =
+      writable ? "taken"
+               : "refused: " + (why == "-" ? "no majority in reach, or not trusted" : why);
   out += fmt::format("writes    {}{}{}\n", !writable && style.colour ? kRed : "", words,
                      !writable && style.colour ? kPlain : "");
   return out;

@@ -434,8 +434,8 @@ bool SimDisk::flip_recent_bit(std::string_view prefix) {
   // The very last one in most cases: nothing behind it says that it was synced.
   const size_t which = world_->rng.chance(2, 3) ? 0 : world_->rng.below(recent.size());
   const Operation& hit = *recent[which];
-  flip_bit(hit.path, hit.offset + world_->rng.below(hit.size),
-           static_cast<unsigned>(world_->rng.below(8)));
+  const uint64_t byte = world_->rng.below(hit.size);
+  flip_bit(hit.path, hit.offset + byte, static_cast<unsigned>(world_->rng.below(8)));
   return true;
 }
 

@@ -39,7 +39,7 @@ class Drawing {
   void laggards();
   void keep_little();
   void leader_falls(uint64_t from_us, uint64_t within_us);
-  void falls(uint64_t at_us, const Who& who, uint64_t for_us);
+  void falls(uint64_t at_us, const Who& who, uint64_t most_us);
   void spare_majority();
 
   /// Mostly a server, at times the one that leads just then.
@@ -338,13 +338,13 @@ void Drawing::lanes() {
     if (slow.kind == StepKind::slow_log) slow.amount = time_between(10'000, 300'000);
     const uint64_t at_us = slow.at_us;
     if (rng_.chance(1, 2)) continue;
-    falls(at_us + rng_.below(for_us), who, time_between(50'000, kSecond));
+    falls(at_us + rng_.below(for_us), who, kSecond);
   }
 }
 
-/// By a crash or the end of its process; what of its disk is left is whole.
-void Drawing::falls(uint64_t at_us, const Who& who, uint64_t for_us) {
-  Step& fall = add(rng_.chance(1, 2) ? StepKind::crash : StepKind::kill, for_us);
+/// For at most so long, by a crash or the end of its process; what of its disk is left is whole.
+void Drawing::falls(uint64_t at_us, const Who& who, uint64_t most_us) {
+  Step& fall = add_lasting(rng_.chance(1, 2) ? StepKind::crash : StepKind::kill, 50'000, most_us);
   fall.at_us = at_us / 1'000 * 1'000;
   fall.a = who;
   const bool lost = rng_.chance(1, 2);
@@ -361,7 +361,7 @@ void Drawing::keep_little() {
 
 void Drawing::leader_falls(uint64_t from_us, uint64_t within_us) {
   static constexpr StepKind kBlows[] = {StepKind::kill, StepKind::pause, StepKind::cut};
-  Step& blow = add(kBlows[rng_.below(std::size(kBlows))], time_between(200'000, 3 * kSecond));
+  Step& blow = add_lasting(kBlows[rng_.below(std::size(kBlows))], 200'000, 3 * kSecond);
   blow.at_us = from_us + rng_.below(within_us) / 1'000 * 1'000;
   blow.a = {Who::Kind::leader};
   if (blow.kind == StepKind::cut) blow.b = {Who::Kind::servers};
@@ -383,7 +383,7 @@ void Drawing::rivals() {
     much.amount = 5 + rng_.below(300);
     if (rng_.chance(1, 2)) continue;
     const Who who = rng_.chance(1, 3) ? Who{Who::Kind::servers} : someone();
-    falls(at_us + for_us + rng_.below(500'000), who, time_between(50'000, 500'000));
+    falls(at_us + for_us + rng_.below(500'000), who, 500'000);
   }
 }
 

@@ -194,8 +194,9 @@ def main():
         run(options, directory)
     except BaseException:
         print('\n== failed. History and logs are in %s. To rerun:\n  %s --seed %s --servers %d '
-              '--rounds %d --minutes %g' % (directory, os.path.relpath(__file__), options.seed,
-                                            options.servers, options.rounds, options.minutes),
+              '--rounds %d --minutes %g%s' % (directory, os.path.relpath(__file__), options.seed,
+                                              options.servers, options.rounds, options.minutes,
+                                              ' --brief' if options.brief else ''),
               file=sys.stderr, flush=True)
         raise
     shutil.rmtree(directory)
