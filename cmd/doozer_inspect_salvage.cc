@@ -82,7 +82,6 @@ Result<SalvagePlan> plan_salvage(env::Disk& source, const DirectoryFinding& foun
                 "cannot be read");
   }
   TRY_ASSIGN(plan.machine, rebuild(source, plan.source));
-  plan.files = plan.machine->stats().files;
   TRY_ASSIGN(const Term highest, highest_term(source, found));
   plan.term = highest + 1;
   if (plan.source.snapshot != nullptr) {
@@ -101,10 +100,11 @@ Result<SalvagePlan> plan_salvage(env::Disk& source, const DirectoryFinding& foun
 
 std::string print_plan(const SalvagePlan& plan, bool json, bool written) {
   const int64_t after = plan.machine->revision().value();
+  const uint64_t files = plan.machine->stats().files;
   if (json) {
     cli::JsonObject object;
     object.raw("kept", array(plan.kept)).raw("lost", array(plan.lost));
-    object.number("files", static_cast<int64_t>(plan.files)).number("revision", after);
+    object.number("files", static_cast<int64_t>(files)).number("revision", after);
     object.boolean("written", written);
     return object.str() + '\n';
   }
@@ -112,7 +112,7 @@ std::string print_plan(const SalvagePlan& plan, bool json, bool written) {
   for (const std::string& line : plan.kept) out += "kept: " + line + '\n';
   for (const std::string& line : plan.lost) out += "lost: " + line + '\n';
   if (plan.lost.empty()) out += "nothing is missing\n";
-  out += std::to_string(plan.files) + " files; the new cluster goes on above revision " +
+  out += std::to_string(files) + " files; the new cluster goes on above revision " +
          std::to_string(after) + '\n';
   out += written ? "written\n" : "nothing was written: give --write to do it\n";
   return out;

@@ -25,7 +25,6 @@ struct SalvagePlan {
   Source source;
   std::optional<Identity> before;          ///< the server's old identity, if it could be read
   std::unique_ptr<core::Machine> machine;  ///< the state that is kept
-  uint64_t files = 0;                      ///< in it, before make_alone() forgets servers
   Term term;                               ///< above every term that was seen
   std::vector<std::string> kept;           ///< what is used, one line each
   std::vector<std::string> lost;           ///< what is missing: index ranges, files

@@ -82,21 +82,6 @@ std::string value_of(const core::Machine& machine, const std::string& path) {
   return found.kind == core::Found::Kind::file ? std::string(found.file.value) : "(none)";
 }
 
-TEST(RecoverAlone, AsManyFilesAreToldAfterwardsAsBefore) {
-  SimDisk disk;
-  make_member(disk);
-  const auto found = inspect::read_directory(disk);
-  ASSERT_TRUE(found.has_value());
-  auto plan = inspect::plan_salvage(disk, *found);
-  ASSERT_TRUE(plan.has_value());
-  const std::string files = std::to_string(plan->machine->stats().files) + " files;";
-  EXPECT_NE(inspect::print_plan(*plan, false, false).find('\n' + files), std::string::npos);
-  ASSERT_TRUE(
-      inspect::alone_state(*plan, kAfter));  // forgets what the old servers said of themselves
-  EXPECT_NE(inspect::print_plan(*plan, false, true).find('\n' + files), std::string::npos)
-      << "as if files of a user were lost";
-}
-
 TEST(RecoverAlone, TheNewClusterHasTheDataHigherRevisionsAndOneServer) {
   SimDisk disk;
   make_member(disk);

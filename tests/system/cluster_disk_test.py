@@ -126,7 +126,7 @@ class FullDisks(doozer_cluster.ClusterTest):
 class StuckDisk(doozer_cluster.ClusterTest):
 
     def test_a_server_whose_disk_is_stuck_says_so_at_once_and_the_others_serve(self):
-        library = chaos_world.build_slow_sync(self.directory)
+        library = chaos_world.build_library('slow_sync', self.directory)
         servers = self.servers_of(3)
         syncs = {}
         for server in servers:

@@ -106,7 +106,9 @@ class MakeCluster(doozer_system.SystemTest):
             wait_until('a write passes', lambda: c.set('/more', 'x').err is None)
         again = re.search(r'^  (\S*doozerd --listen .*)$', said, re.M).group(1)
         self.assertEqual(again.count(' -a '), 2, 'emptied, it would boot a cluster of its own')
-        restarted = subprocess.Popen(['bash', '-c', 'exec ' + again], stderr=subprocess.DEVNULL)
+        log = open(os.path.join(self.directory, 'again.log'), 'w', encoding='utf-8')
+        self.addCleanup(log.close)
+        restarted = subprocess.Popen(['bash', '-c', 'exec ' + again], stderr=log)
         self.addCleanup(restarted.wait)
         self.addCleanup(restarted.kill)
 
@@ -117,7 +119,12 @@ class MakeCluster(doozer_system.SystemTest):
             except (OSError, doozer_system.Closed):
                 return False
 
-        wait_until('the first is there again', it_has_the_write)
+        try:
+            wait_until('the first is there again', it_has_the_write)
+        except AssertionError:
+            with open(log.name, encoding='utf-8') as told:
+                print(told.read()[-4000:])
+            raise
         restarted.terminate()
         self.ctrl_c()
         self.assertEqual(self.script.returncode, 0)
