@@ -95,7 +95,7 @@ Options parse_options(const std::vector<std::string>& words) {
     } else if (option == "--seed") {
       options.first = options.last = number_of(option, value());
     } else if (option == "--seeds") {
-      const std::string range = value();
+      const std::string& range = value();
       const size_t dots = range.find("..");
       if (dots == std::string::npos) usage_error("--seeds " + quote(range) + ": not A..B");
       options.first = number_of(option, range.substr(0, dots));

@@ -180,7 +180,9 @@ Result<Opened> examine(env::Disk& disk) {
   LogDamage damage;
   auto scan = scan_log(disk, recovered.owner, &damage);
   const bool damaged = !scan && scan.error().code == Code::corrupt && damage.number != 0;
+  Result<void> sound;
   if (damaged) {
+    sound = fail(std::move(scan).error());
     TRY_ASSIGN(opened.scan, scan_intact(disk, damage));
   } else {
     TRY_ASSIGN(opened.scan, std::move(scan));
@@ -192,7 +194,7 @@ Result<Opened> examine(env::Disk& disk) {
                                    std::to_string(opened.scan.incarnation_max.value()));
   }
   recovered.incarnation = before + 1;
-  auto sound = damaged ? fail(scan.error()) : match_snapshots(disk, opened);
+  if (sound) sound = match_snapshots(disk, opened);
   if (!sound && sound.error().code == Code::corrupt) {
     TRY(begin_repair(disk, damage, sound.error(), opened));
     sound = check_coverage(opened.scan, opened.snapshots);
