@@ -411,7 +411,9 @@ TEST_F(TlsTest, HandshakesOfATurnAreBoundedAndAllSucceed) {
   }
   for (const auto& client : clients_) EXPECT_FALSE(client->failed);
   EXPECT_LE(most, kHandshakesPerTurn);
+#ifndef __SANITIZE_THREAD__  // there one is served more slowly than the next one comes
   EXPECT_GT(loop_->stats().handshakes_put_off, 0U);
+#endif
 }
 
 // The peers of these tests hold thousands of descriptors at both ends.
