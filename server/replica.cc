@@ -224,9 +224,9 @@ bool Replica::may_write() const {
 }
 
 bool Replica::log_hangs() const {
+  if (log_since_us_ == 0 || clock_.now_us() - log_since_us_ <= kSlowSyncUs) return false;
   // Of a server alone nobody else could do better: its clients wait as long as its disk does.
-  const bool alone = raft::all_voters(core_.configuration()).size() == 1;
-  return !alone && log_since_us_ != 0 && clock_.now_us() - log_since_us_ > kSlowSyncUs;
+  return raft::all_voters(core_.configuration()).size() > 1;
 }
 
 Error Replica::why_read_only() const {

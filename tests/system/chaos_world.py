@@ -19,10 +19,10 @@ class NotBitten(AssertionError):
     """A fault left no trace."""
 
 
-class SyncControl:
-    """What slow_sync.c is told, and what it counts."""
+class Control:
+    """Memory that a preloaded library shares with this process."""
 
-    LAYOUT = struct.Struct('IIII')  # delay_ms, fail, delayed, failed
+    LAYOUT = struct.Struct('')
 
     def __init__(self, path):
         self.path = path
@@ -30,6 +30,12 @@ class SyncControl:
             f.write(bytes(self.LAYOUT.size))
             f.flush()
             self.map = mmap.mmap(f.fileno(), self.LAYOUT.size)
+
+
+class SyncControl(Control):
+    """What slow_sync.c is told, and what it counts."""
+
+    LAYOUT = struct.Struct('IIII')  # delay_ms, fail, delayed, failed
 
     def tell(self, delay_ms=0, fail=0):
         struct.pack_into('II', self.map, 0, delay_ms, fail)
@@ -39,17 +45,10 @@ class SyncControl:
         return self.LAYOUT.unpack(self.map[:])[2:]
 
 
-class ClockControl:
+class ClockControl(Control):
     """What skewed_clock.c is told."""
 
     LAYOUT = struct.Struct('qq')  # gain_ppm, jumped_us
-
-    def __init__(self, path):
-        self.path = path
-        with open(path, 'w+b') as f:
-            f.write(bytes(self.LAYOUT.size))
-            f.flush()
-            self.map = mmap.mmap(f.fileno(), self.LAYOUT.size)
 
     def gain(self, ppm=0):
         struct.pack_into('q', self.map, 0, ppm)
